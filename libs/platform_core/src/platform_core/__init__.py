@@ -1,1 +1,1 @@
-"""platform_core."""
+"""Contracts of the job and notification platform: what travels, what is stored, what is asked for."""
