@@ -25,7 +25,13 @@ from platform_core.json_values import (
 )
 
 # A job id is part of a Redis key, so it holds neither the separator nor anything invisible.
-JobId: TypeAlias = Annotated[str, Meta(pattern=r"^[^:\s\x00-\x1f\x7f-\x9f]{1,128}\Z")]
+JobId: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=r"^[^:\s\x00-\x1f\x7f-\x9f]{1,128}\Z",
+        description="1 to 128 characters, without `:`, white space and control characters",
+    ),
+]
 Int64: TypeAlias = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 
 _EVENT_TYPE = re.compile(r"[!-~]{1,128}")
@@ -131,8 +137,9 @@ class EventFamily(Generic[EventT_co]):
             DecodeError: malformed, or its `domain` is not the one in its `type`.
         """
         event = shape.decode(message)
-        if self._domain is None and message["domain"] != type_of(message).rsplit(".", 3)[0]:
-            raise DecodeError("$.domain", "the domain that $.type names", type_name(message["domain"]))
+        domain = message.get("domain")
+        if self._domain is None and domain != type_of(message).rsplit(".", 3)[0]:
+            raise DecodeError("$.domain", "the domain that $.type names", type_name(domain))
         return event
 
 

@@ -18,7 +18,16 @@ from platform_core.event_codec import (
 from platform_core.json_values import JsonObject, JsonValue, convert_as
 
 # Open: a new team makes its own with `job_domain`, and nothing here changes.
-JobDomain = NewType("JobDomain", Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,31}\Z")])
+JobDomain = NewType(
+    "JobDomain",
+    Annotated[
+        str,
+        Meta(
+            pattern=r"^[a-z][a-z0-9_]{0,31}\Z",
+            description="1 to 32 lower-case letters, digits and `_`, a letter first",
+        ),
+    ],
+)
 EventSuffix: TypeAlias = Literal["started", "progress", "completed", "failed"]
 ErrorKind: TypeAlias = Literal["user", "system"]
 

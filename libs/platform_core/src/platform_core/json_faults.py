@@ -40,7 +40,10 @@ def fault_of(sentence: str, target: type[object]) -> tuple[str, str, str]:
         wanted: str = expected["expected"]
         base: str = expected["base"]
         found: str | None = expected["found"]
-        return path, wanted.replace("`", ""), found or base
+        if found is None:
+            # The type is right and the content is not: the declared type may say it in plain words.
+            return path, _description(_shape_at(target, path)) or wanted.replace("`", ""), base
+        return path, wanted.replace("`", ""), found
     shape = _shape_at(target, path)
     return path, _describe(shape), _wire_type(shape)
 
@@ -54,10 +57,10 @@ def _shape_at(target: type[object], path: str) -> shapes.Type | None:
 
 
 def _step_into(shape: shapes.Type | None, name: str | None) -> shapes.Type | None:
-    match shape:
+    match _unwrapped(shape):
         case shapes.UnionType(types=members):
-            inner = (_step_into(member, name) for member in members)
-            return next((found for found in inner if found is not None), None)
+            found = (_step_into(member, name) for member in members)
+            return next((inner for inner in found if inner is not None), None)
         case shapes.TypedDictType(fields=fields):
             return next((field.type for field in fields if field.encode_name == name), None)
         case shapes.ListType(item_type=item):
@@ -68,8 +71,24 @@ def _step_into(shape: shapes.Type | None, name: str | None) -> shapes.Type | Non
             return None
 
 
+def _description(shape: shapes.Type | None) -> str | None:
+    """Return the `description` of an annotated type, if it has one."""
+    schema: object = getattr(shape, "extra_json_schema", None)
+    match schema:
+        case {"description": str(text)}:
+            return text
+        case _:
+            return None
+
+
+def _unwrapped(shape: shapes.Type | None) -> shapes.Type | None:
+    """Take off msgspec's `Metadata`, the one shape with an inner `type`; naming it would bring in `Any`."""
+    inner: shapes.Type | None = getattr(shape, "type", None)
+    return shape if inner is None else inner
+
+
 def _describe(shape: shapes.Type | None) -> str:
-    match shape:
+    match _unwrapped(shape):
         case None:
             return "value"
         case shapes.UnionType(types=members):
@@ -77,13 +96,13 @@ def _describe(shape: shapes.Type | None) -> str:
         case shapes.LiteralType(values=values):
             return "one of " + ", ".join(repr(value) for value in values)
         case _:
-            name = type(shape).__name__.removesuffix("Type").lower()
+            name = type(_unwrapped(shape)).__name__.removesuffix("Type").lower()
             return _JSON_WORDS.get(name, name)
 
 
 def _wire_type(shape: shapes.Type | None) -> str:
     """Name the JSON type of a value of the right type and the wrong content."""
-    match shape:
+    match _unwrapped(shape):
         case shapes.LiteralType(values=values):
             return type(values[0]).__name__
         case shapes.UnionType(types=members):

@@ -170,16 +170,21 @@ def _checked_text(text: str, path: str) -> str:
 def _check_depth(value: JsonValue) -> None:
     level = [value]
     for _ in range(MAX_DEPTH + 1):
-        deeper: list[JsonValue] = []
-        for item in level:
-            if isinstance(item, list):
-                deeper.extend(item)
-            elif isinstance(item, dict):
-                deeper.extend(item.values())
-        if not deeper:
+        level = [inner for outer in level for inner in _members(outer)]
+        if not level:
             return
-        level = deeper
     raise DecodeError("$", f"at most {MAX_DEPTH} levels", "more")
+
+
+def _members(value: JsonValue) -> list[JsonValue]:
+    """Return what is inside an array or object; an empty one holds a marker, so that it counts as a level."""
+    match value:
+        case list():
+            return value or [None]
+        case dict():
+            return list(value.values()) or [None]
+        case _:
+            return []
 
 
 def _encode(value: JsonValue) -> str:

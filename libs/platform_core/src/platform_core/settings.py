@@ -110,10 +110,12 @@ class SettingsReader:
         for word in (self.optional_text(name) or "").split(","):
             if word.strip():
                 try:
-                    domains.append(job_domain(word.strip()))
-                except DecodeError:
-                    self.fault(f"{name} must list domains (a-z, 0-9, _, a letter first) with commas between")
+                    domain = job_domain(word.strip())
+                except DecodeError as error:
+                    self.fault(f"{name} must list domains with commas between: {error.expected}")
                     break
+                if domain not in domains:
+                    domains.append(domain)
         return tuple(domains)
 
     def fault(self, message: str) -> None:
@@ -132,14 +134,14 @@ class SettingsReader:
     def _check_url(self, name: str, text: str, schemes: Sequence[str]) -> None:
         try:
             parts = urlsplit(text)
-            faultless_port = parts.port is None or parts.port > 0
+            right_port = parts.port != 0
         except ValueError:
             self.fault(f"{name} is no URL")
             return
         if parts.scheme not in schemes:
             wanted = ", ".join(f"{scheme}://" for scheme in schemes)
             self.fault(f"{name} must be a URL that starts with {wanted}")
-        elif not faultless_port or any(character.isspace() for character in text):
+        elif not right_port or " " in text or not text.isprintable():
             self.fault(f"{name} is no URL")
         else:
             self._check_place(name, parts)
