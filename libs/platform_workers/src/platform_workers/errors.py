@@ -1,0 +1,55 @@
+"""What can go wrong between a job and Redis, named for what the caller does about it."""
+
+from platform_core.errors import PlatformError
+
+
+class WorkersError(PlatformError):
+    """Root of every error this library raises."""
+
+
+class RedisUnavailableError(WorkersError):
+    """Redis did not answer (down, restarting, loading, read-only): try again later."""
+
+
+class RedisCommandError(WorkersError):
+    """Redis answered and refused the command: a fault of the caller or of the server's setting."""
+
+
+class JobNotFoundError(WorkersError):
+    """There is no record of this job in the store."""
+
+
+class TransitionRefusedError(WorkersError):
+    """The record's state does not allow this step.
+
+    Attributes:
+        status: The status the record is in, as stored.
+    """
+
+    def __init__(self, message: str, *, status: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class OutcomeAlreadyRecordedError(TransitionRefusedError):
+    """The job has its one outcome already; a second one is refused."""
+
+
+class LeaseLostError(TransitionRefusedError):
+    """Another worker (or none) holds the job's lease: this one must stop and publish nothing."""
+
+
+class StaleAttemptError(TransitionRefusedError):
+    """The queue delivered an attempt that the record is not waiting for (a repeat or a leftover)."""
+
+
+class JobExistsError(WorkersError):
+    """A job with this id is stored already."""
+
+
+class UnknownJobTypeError(WorkersError):
+    """No handler is registered for this job type; the message names the known ones."""
+
+
+class HandlerRegistrationError(WorkersError):
+    """A handler was registered twice or with limits that make no sense."""

@@ -1,0 +1,391 @@
+"""Hearing job events: live from the channels, and from the durable log so that nothing is missed.
+
+Pub/sub is at most once: what is published while nobody listens is gone. The log keeps what counts (started,
+completed, failed) until its consumer group has acknowledged it. Who must not miss an outcome reads both and
+handles a repeat as nothing new:
+
+```python
+with LiveEvents(redis) as live:
+    live.connect()
+    heard = live.next(timeout=1.0)
+
+log = EventLog(redis, group="notifier", consumer="notifier-1", idle=stop.wait)
+entries = log.next(timeout=1.0)
+...                               # handle them, then:
+log.acknowledge(entries)
+```
+
+Every message comes out as one of three outcomes: an event, a well-formed message that nobody here knows
+(never an error), or one that cannot be decoded (with its bytes, for the operator).
+"""
+
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from types import TracebackType
+from typing import Final, Literal, Self, TypeAlias, TypedDict, TypeVar
+
+from platform_core.errors import DecodeError, PlatformError, UnknownEventError
+from platform_core.event_families import KnownEventV1, decode_event
+from platform_core.job_events import JobDomain, default_events_channel, default_events_log, job_domain
+
+from platform_workers.errors import RedisCommandError
+from platform_workers.redis import (
+    GroupReader,
+    GroupState,
+    LiveMessage,
+    RedisClient,
+    StreamEntry,
+    Subscription,
+)
+
+DOMAINS_KEY: Final = "platform:domains"
+"""The set that names every domain that has a job; kept by the script that moves jobs."""
+
+MAX_MESSAGE_BYTES: Final = 1024 * 1024
+"""A longer message is not decoded at all: no event comes near, and decoding it would hold up the others."""
+
+ALL_CHANNELS: Final = "*:events"
+
+LOG_START: Final = "0-0"
+
+CONFIRMATION_SECONDS: Final = 5.0
+"""How long to wait for the server to confirm a subscription."""
+
+T = TypeVar("T")
+
+_RUN = re.compile(r"[1-9][0-9]{0,8}")
+
+
+class Heard(TypedDict):
+    """An event, and the domain on whose channel or log it came."""
+
+    kind: Literal["event"]
+    channel: str
+    domain: JobDomain
+    event: KnownEventV1
+
+
+class Unknown(TypedDict):
+    """A well-formed message of a family or a version nobody here knows. Not an error."""
+
+    kind: Literal["unknown"]
+    channel: str
+    event_type: str
+
+
+class Undecodable(TypedDict):
+    """A message that is no event.
+
+    Attributes:
+        reason: what is wrong with it; never a value out of it.
+        data: the message as it came.
+    """
+
+    kind: Literal["undecodable"]
+    channel: str
+    reason: str
+    data: bytes
+
+
+Message: TypeAlias = Heard | Unknown | Undecodable
+
+
+class LogEntry(TypedDict):
+    """One entry of a domain's durable log.
+
+    Attributes:
+        stream: the log's key.
+        entry_id: the entry's id, `<milliseconds>-<n>`; the milliseconds are when it was appended.
+        domain: whose log it is.
+        run: the run of the job that the event belongs to, from 1.
+        message: what the entry says.
+    """
+
+    stream: str
+    entry_id: str
+    domain: JobDomain
+    run: int
+    message: Message
+
+
+def read_message(channel: str, domain: JobDomain, data: bytes) -> Message:
+    """Decode one message.
+
+    Args:
+        channel: where it came from, for the record.
+        domain: the domain whose channel that is; an event of another domain is undecodable.
+        data: the message as published.
+    """
+    if len(data) > MAX_MESSAGE_BYTES:
+        return undecodable(channel, f"longer than {MAX_MESSAGE_BYTES} bytes", data)
+    try:
+        event = decode_event(data)
+    except UnknownEventError as error:
+        return {"kind": "unknown", "channel": channel, "event_type": error.event_type}
+    except DecodeError as error:
+        return undecodable(channel, str(error), data)
+    if event["type"].partition(".")[0] != domain:
+        return undecodable(channel, f"$.type: expected an event of the domain {domain}, found another", data)
+    return {"kind": "event", "channel": channel, "domain": domain, "event": event}
+
+
+def undecodable(channel: str, reason: str, data: bytes) -> Undecodable:
+    """Make the outcome of a message that is no event."""
+    return {"kind": "undecodable", "channel": channel, "reason": reason, "data": data}
+
+
+class LiveEvents:
+    """The events that are published from now on, on the channels of some domains or of all.
+
+    Args:
+        redis: the connection.
+        domains: whose events; empty for every domain, also those that begin later.
+    """
+
+    def __init__(self, redis: RedisClient, *, domains: Sequence[JobDomain] = ()) -> None:
+        self._redis = redis
+        self._channels = [default_events_channel(domain) for domain in domains]
+        self._subscription: Subscription | None = None
+        self._early: deque[LiveMessage] = deque()
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a subscription, as far as is known here."""
+        return self._subscription is not None
+
+    def connect(self) -> None:
+        """Subscribe; what is published after this returns is heard. Nothing happens if it is done already.
+
+        Raises:
+            RedisUnavailableError: Redis does not answer.
+        """
+        self._connected()
+
+    def next(self, timeout: float) -> Message | None:
+        """Wait up to `timeout` seconds for a message; None when there was none.
+
+        Other programs may use channels that end in `:events` too; what is published there is passed over.
+
+        Raises:
+            RedisUnavailableError: the connection is gone, and so is what is published until the next
+                call, which subscribes anew.
+        """
+        subscription = self._connected()
+        if self._early:
+            return _read_live(self._early.popleft())
+        try:
+            message = subscription.next_message(timeout)
+        except PlatformError:
+            self.close()
+            raise
+        return None if message is None else _read_live(message)
+
+    def close(self) -> None:
+        """Unsubscribe and give the connection back."""
+        if self._subscription is not None:
+            self._subscription.close()
+            self._subscription = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _connected(self) -> Subscription:
+        if self._subscription is None:
+            subscription = self._redis.subscription()
+            try:
+                self._subscribe(subscription)
+            except PlatformError:
+                subscription.close()
+                raise
+            self._subscription = subscription
+        return self._subscription
+
+    def _subscribe(self, subscription: Subscription) -> None:
+        if self._channels:
+            subscription.listen_to(channels=self._channels)
+        else:
+            subscription.listen_to(patterns=[ALL_CHANNELS])
+        # The server confirms each channel. Until then it may be busy with what others sent before.
+        confirmed = 0
+        while confirmed < max(1, len(self._channels)):
+            message = subscription.next_message(CONFIRMATION_SECONDS)
+            if message is None:
+                confirmed += 1
+            else:
+                self._early.append(message)
+
+
+class EventLog:
+    """Reads the durable logs as one consumer of a group; an entry comes back until it is acknowledged.
+
+    Groups begin at the first entry of a log, never at its end, and are made again when they are gone (a
+    server that lost its data). Raises `RedisUnavailableError` when Redis does not answer.
+
+    Args:
+        redis: the connection.
+        group: the readers who share the work; each entry goes to one of them.
+        consumer: the name of this reader, no other process's.
+        idle: waits that many seconds when no domain has a log yet; `Event().wait`, so that a stop ends it.
+        domains: whose logs; empty for every domain that has a job.
+        limit: at most this many entries of a log at once.
+    """
+
+    def __init__(
+        self,
+        redis: RedisClient,
+        *,
+        group: str,
+        consumer: str,
+        idle: Callable[[float], object],
+        domains: Sequence[JobDomain] = (),
+        limit: int = 100,
+    ) -> None:
+        self._redis = redis
+        self._group = group
+        self._consumer = consumer
+        self._idle = idle
+        self._domains = tuple(domains)
+        self._limit = limit
+        self._grouped: set[str] = set()
+
+    def next(self, timeout: float) -> list[LogEntry]:
+        """Wait up to `timeout` seconds for entries that no reader of the group has had; oldest first."""
+        logs = self._logs()
+        if not logs:
+            self._idle(timeout)
+            return []
+
+        read = partial(
+            self._redis.xread_group,
+            group=self._group,
+            consumer=self._consumer,
+            streams=list(logs),
+            limit=self._limit,
+            block_ms=max(1, int(timeout * 1000)),
+        )
+        found = self._with_groups(logs, read)
+        return [_read_entry(log, logs[log], entry) for log in found for entry in found[log]]
+
+    def unfinished(self, *, min_idle_seconds: float) -> Iterator[list[LogEntry]]:
+        """Take over, batch by batch, what some reader was given and has not acknowledged.
+
+        Args:
+            min_idle_seconds: leave alone what was given out less than this ago: its reader may still be at
+                it. 0 takes everything, which is right at start; a repeat does no harm.
+        """
+        logs = self._logs()
+        for log, domain in logs.items():
+            position: str | None = LOG_START
+            while position is not None:
+                take = partial(
+                    self._redis.xautoclaim,
+                    key=log,
+                    group=self._group,
+                    consumer=self._consumer,
+                    min_idle_ms=int(min_idle_seconds * 1000),
+                    start=position,
+                    limit=self._limit,
+                )
+                reached, entries = self._with_groups(logs, take)
+                if entries:
+                    yield [_read_entry(log, domain, entry) for entry in entries]
+                position = None if reached == LOG_START else reached
+
+    def acknowledge(self, entries: Sequence[LogEntry]) -> None:
+        """Tell that the group is done with these entries; call it after they were handled, never before."""
+        by_log: dict[str, list[str]] = {}
+        for entry in entries:
+            by_log.setdefault(entry["stream"], []).append(entry["entry_id"])
+        for log, entry_ids in by_log.items():
+            self._redis.xack(log, self._group, *entry_ids)
+
+    def states(self) -> Mapping[JobDomain, GroupState]:
+        """Return how far the group is in each domain's log; a domain whose log it has not met is left out."""
+        found = {domain: self._redis.xgroup_state(log, self._group) for log, domain in self._logs().items()}
+        return {domain: state for domain, state in found.items() if state is not None}
+
+    def leave(self) -> None:
+        """Take this reader's name off the groups, where it has nothing unfinished.
+
+        A reader that ends without this leaves its name behind; `forget_readers` clears such names.
+        """
+        self._forget(lambda reader: reader["name"] == self._consumer)
+
+    def forget_readers(self, *, idle_seconds: float) -> None:
+        """Take off the groups who has nothing unfinished and has not read for this long."""
+        self._forget(lambda reader: reader["idle_ms"] >= idle_seconds * 1000)
+
+    def _forget(self, wanted: Callable[[GroupReader], bool]) -> None:
+        for log in self._logs():
+            for reader in self._redis.xgroup_readers(log, self._group):
+                if reader["pending"] == 0 and wanted(reader):
+                    self._redis.xgroup_forget(log, self._group, reader["name"])
+
+    def _logs(self) -> dict[str, JobDomain]:
+        """Return the logs to read, by key."""
+        if self._domains:
+            return {default_events_log(domain): domain for domain in self._domains}
+        return known_domains(self._redis)
+
+    def _with_groups(self, logs: Mapping[str, JobDomain], command: Callable[[], T]) -> T:
+        """Run a command that needs the groups; make those that are missing."""
+        self._make_groups(logs.keys() - self._grouped)
+        try:
+            return command()
+        except RedisCommandError as error:
+            if "NOGROUP" not in str(error):
+                raise
+        self._make_groups(logs)
+        return command()
+
+    def _make_groups(self, logs: Iterable[str]) -> None:
+        for log in logs:
+            self._redis.xgroup_create(log, self._group, start="0")
+            self._grouped.add(log)
+
+
+def known_domains(redis: RedisClient) -> dict[str, JobDomain]:
+    """Return the durable log's key of every domain that has a job, with the domain, sorted."""
+    logs: dict[str, JobDomain] = {}
+    for name in redis.smembers(DOMAINS_KEY):
+        # Another program could have written a name that is no domain into the set.
+        with suppress(DecodeError):
+            domain = job_domain(name)
+            logs[default_events_log(domain)] = domain
+    return logs
+
+
+def _read_live(message: LiveMessage) -> Message | None:
+    channel = message["channel"]
+    try:
+        domain = job_domain(channel.removesuffix(":events"))
+    except DecodeError:
+        return None
+    return read_message(channel, domain, message["data"])
+
+
+def _read_entry(log: str, domain: JobDomain, entry: StreamEntry) -> LogEntry:
+    fields = entry["fields"]
+    run = fields.get("run", "1")
+    text = fields.get("event")
+    if text is None:
+        message: Message = undecodable(log, "the entry has no field `event`", b"")
+    elif _RUN.fullmatch(run) is None:
+        message = undecodable(log, "the entry's field `run` is no number from 1", text.encode())
+    else:
+        message = read_message(log, domain, text.encode())
+    return {
+        "stream": log,
+        "entry_id": entry["entry_id"],
+        "domain": domain,
+        "run": int(run) if message["kind"] == "event" else 1,
+        "message": message,
+    }

@@ -1,0 +1,535 @@
+"""The one point of contact with Redis: connection, commands, scripts and subscriptions, strings in and out.
+
+No other module of the project imports `redis` (RQ's own needs are met by `RedisClient.connection`). Every
+reply is narrowed here by a check, so that no untyped value leaves this file. Faults come out as two errors:
+`RedisUnavailableError` (try again later) and `RedisCommandError` (Redis answered and refused).
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import NotRequired, Self, TypedDict
+
+from redis import Redis
+from redis.client import Pipeline as Pipeline
+from redis.client import PubSub
+from redis.exceptions import (
+    ConnectionError as _ConnectionError,
+)
+from redis.exceptions import (
+    NoScriptError as _NoScriptError,
+)
+from redis.exceptions import (
+    ReadOnlyError as _ReadOnlyError,
+)
+from redis.exceptions import (
+    RedisError as _RedisError,
+)
+from redis.exceptions import (
+    TimeoutError as _TimeoutError,
+)
+from redis.typing import EncodableT, FieldT
+from redis.utils import from_url
+
+from platform_workers.errors import RedisCommandError, RedisUnavailableError
+
+# Bound once with a plain type: the vendor's exception classes take untyped arguments.
+_NO_CONNECTION: type[Exception] = _ConnectionError
+_NO_ANSWER: type[Exception] = _TimeoutError
+_READ_ONLY: type[Exception] = _ReadOnlyError
+REDIS_UNAVAILABLE = (_NO_CONNECTION, _NO_ANSWER, _READ_ONLY)
+"""What the vendor's client raises when Redis does not answer; for code around RQ, which passes them on."""
+_NO_SCRIPT: type[Exception] = _NoScriptError
+_ANY_FAULT: type[Exception] = _RedisError
+
+SCRIPTS = Path(__file__).parent / "scripts"
+
+
+class Script:
+    """A Lua script from `scripts/`, loaded once and sent by its digest.
+
+    Attributes:
+        name: File name without the ending, for messages.
+        text: The whole Lua source, shared parts first.
+        sha: SHA-1 of the text, as `EVALSHA` wants it.
+    """
+
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name
+        self.text = text
+        self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def load_script(folder: Path, *parts: str) -> Script:
+    """Read `<part>.lua` files from `folder` and join them; the last part names the script.
+
+    Args:
+        folder: Where the files lie.
+        parts: File names without `.lua`; shared function files first.
+    """
+    return Script(parts[-1], "\n".join((folder / f"{part}.lua").read_text("utf-8") for part in parts))
+
+
+class ScriptCall(TypedDict):
+    """One script with its arguments, to run alone or inside a transaction."""
+
+    script: Script
+    keys: list[str]
+    args: list[str]
+
+
+class StreamEntry(TypedDict):
+    """One entry of a Redis stream: its id (`<ms>-<n>`) and its fields."""
+
+    entry_id: str
+    fields: dict[str, str]
+
+
+class GroupState(TypedDict):
+    """How far a consumer group is: entries delivered but not acknowledged, and entries not yet read.
+
+    `lag` is absent when the server can't tell it (entries were trimmed or deleted in between).
+    """
+
+    pending: int
+    lag: NotRequired[int]
+    last_delivered_id: str
+
+
+class GroupReader(TypedDict):
+    """One consumer of a group: what it was given and has not acknowledged, and how long ago it last read."""
+
+    name: str
+    pending: int
+    idle_ms: int
+
+
+class LiveMessage(TypedDict):
+    """One message heard on a channel; `data` keeps the bytes as published (they may be no UTF-8)."""
+
+    channel: str
+    data: bytes
+
+
+def _text(value: object) -> str:
+    """Narrow one reply to text; bytes that are no UTF-8 keep a replacement character."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | float):
+        return str(value)
+    raise RedisCommandError(f"expected text from Redis, found {type(value).__name__}")
+
+
+def _items(value: object) -> list[object]:
+    """Narrow a reply to a list."""
+    if isinstance(value, list):
+        items: list[object] = value
+        return items
+    if isinstance(value, tuple):
+        parts: tuple[object, ...] = value
+        return list(parts)
+    if isinstance(value, set):
+        members: set[object] = value
+        return list(members)
+    raise RedisCommandError(f"expected a list from Redis, found {type(value).__name__}")
+
+
+def _texts(value: object) -> list[str]:
+    return [_text(item) for item in _items(value)]
+
+
+def _mapping(value: object) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise RedisCommandError(f"expected a mapping from Redis, found {type(value).__name__}")
+    pairs: dict[object, object] = value
+    return {_text(key): _text(item) for key, item in pairs.items()}
+
+
+def _entries(value: object) -> list[StreamEntry]:
+    """Narrow stream entries; an entry deleted from the stream has no fields and is left out."""
+    entries: list[StreamEntry] = []
+    for item in _items(value):
+        entry_id, fields = _items(item)
+        if fields is not None:
+            entries.append({"entry_id": _text(entry_id), "fields": _mapping(fields)})
+    return entries
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn the vendor's exceptions into this library's two."""
+    try:
+        yield
+    except REDIS_UNAVAILABLE as error:
+        raise RedisUnavailableError(str(error)) from error
+    except _ANY_FAULT as error:
+        raise RedisCommandError(str(error)) from error
+
+
+class Subscription:
+    """Channels one process listens to. After a lost connection it subscribes again by itself.
+
+    Pub/sub is at most once: what was published while the connection was gone is not delivered. Who must
+    not miss anything reads the durable log as well (`platform_workers.event_subscriber`).
+    """
+
+    def __init__(self, pubsub: PubSub) -> None:
+        self._pubsub = pubsub
+
+    def listen_to(self, *, channels: Sequence[str] = (), patterns: Sequence[str] = ()) -> None:
+        """Add channels by name and by glob pattern.
+
+        Raises:
+            RedisUnavailableError: Redis does not answer.
+        """
+        with _translated():
+            if channels:
+                self._pubsub.subscribe(*channels)
+            if patterns:
+                self._pubsub.psubscribe(*patterns)
+
+    def next_message(self, timeout: float) -> LiveMessage | None:
+        """Wait up to `timeout` seconds for a message; None when there was none (or only a confirmation).
+
+        Raises:
+            RedisUnavailableError: The connection is gone; calling again reconnects and subscribes anew.
+        """
+        with _translated():
+            message: dict[str, object] | None = self._pubsub.get_message(
+                ignore_subscribe_messages=True, timeout=timeout
+            )
+        if message is None:
+            return None
+        data = message["data"]
+        return {
+            "channel": _text(message["channel"]),
+            "data": data if isinstance(data, bytes) else _text(data).encode(),
+        }
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._pubsub.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class RedisClient:
+    """Redis as the platform uses it. Thread-safe; holds a connection pool.
+
+    Every method raises `RedisUnavailableError` when Redis does not answer and `RedisCommandError` when it
+    refuses the command.
+    """
+
+    def __init__(self, connection: Redis) -> None:
+        self._connection = connection
+
+    @property
+    def connection(self) -> Redis:
+        """The vendor's client, for RQ alone."""
+        return self._connection
+
+    def ping(self) -> None:
+        """Return when Redis answers."""
+        with _translated():
+            self._connection.ping()
+
+    def close(self) -> None:
+        """Close the pool's connections."""
+        self._connection.close()
+
+    # -- strings and keys ---------------------------------------------------------------------------
+
+    def get(self, key: str) -> str | None:
+        """Return the string at `key`, or None."""
+        with _translated():
+            value = self._connection.get(key)
+        return None if value is None else _text(value)
+
+    def set(self, key: str, value: str, *, expire_seconds: int | None = None) -> None:
+        """Store a string, with a time to live in seconds where one is given."""
+        with _translated():
+            self._connection.set(key, value, ex=expire_seconds)
+
+    def delete(self, *keys: str) -> int:
+        """Delete keys; return how many there were."""
+        with _translated():
+            return self._connection.delete(*keys)
+
+    def ttl(self, key: str) -> int:
+        """Seconds a key still lives; -1 without a limit, -2 when there is no such key."""
+        with _translated():
+            return self._connection.ttl(key)
+
+    def keys(self, pattern: str) -> list[str]:
+        """Every key that matches, by SCAN. For tests and tools: its cost grows with the whole store."""
+        cursor, found = 0, list[str]()
+        while True:
+            with _translated():
+                reply: object = self._connection.scan(cursor, pattern, 1000)
+            position, names = _items(reply)
+            found.extend(_texts(names))
+            cursor = int(_text(position))
+            if cursor == 0:
+                return sorted(set(found))
+
+    # -- hashes -------------------------------------------------------------------------------------
+
+    def hgetall(self, key: str) -> dict[str, str]:
+        """Return the whole hash; empty when there is none."""
+        with _translated():
+            value = self._connection.hgetall(key)
+        return _mapping(value)
+
+    def hset(self, key: str, fields: Mapping[str, str]) -> None:
+        """Set fields of a hash, keeping the others."""
+        mapping: dict[FieldT, EncodableT] = dict(fields.items())
+        with _translated():
+            self._connection.hset(key, mapping=mapping)
+
+    # -- sets and sorted sets -----------------------------------------------------------------------
+
+    def sadd(self, key: str, *members: str) -> None:
+        """Add members to a set."""
+        with _translated():
+            self._connection.sadd(key, *members)
+
+    def smembers(self, key: str) -> list[str]:
+        """Return a set's members, sorted."""
+        with _translated():
+            value: object = self._connection.smembers(key)
+        return sorted(_texts(value))
+
+    def scard(self, key: str) -> int:
+        """Return how many members a set has."""
+        with _translated():
+            return self._connection.scard(key)
+
+    def zadd(self, key: str, scores: Mapping[str, float]) -> None:
+        """Add members to a sorted set, or move them to a new score."""
+        mapping: dict[str, EncodableT] = {**scores}
+        with _translated():
+            self._connection.zadd(key, mapping)
+
+    def zcard(self, key: str) -> int:
+        """Return how many members a sorted set has."""
+        with _translated():
+            return self._connection.zcard(key)
+
+    def zcount(self, key: str, low: float, high: float) -> int:
+        """Return how many members of a sorted set have a score within `low` and `high`."""
+        with _translated():
+            return self._connection.zcount(key, low, high)
+
+    def zscore(self, key: str, member: str) -> float | None:
+        """Return a member's score, or None."""
+        with _translated():
+            value: float | None = self._connection.zscore(key, member)
+        return value
+
+    def zrange(self, key: str, start: int, stop: int, *, newest_first: bool = False) -> list[str]:
+        """Return members by rank, lowest score first unless `newest_first`."""
+        with _translated():
+            value: object = self._connection.zrange(key, start, stop, desc=newest_first)
+        return _texts(value)
+
+    def zrange_by_score(self, key: str, low: float, high: float, *, limit: int) -> list[str]:
+        """Return at most `limit` members with a score within `low` and `high`, lowest first."""
+        with _translated():
+            value: object = self._connection.zrangebyscore(key, low, high, start=0, num=limit)
+        return _texts(value)
+
+    # -- channels and streams -----------------------------------------------------------------------
+
+    def publish(self, channel: str, data: str | bytes) -> int:
+        """Publish to a channel; return how many clients heard it."""
+        with _translated():
+            return self._connection.publish(channel, data)
+
+    def subscription(self) -> Subscription:
+        """Return a new subscription to no channel yet."""
+        return Subscription(PubSub(self._connection.connection_pool))
+
+    def xadd(self, key: str, fields: Mapping[str, str], *, max_length: int) -> str:
+        """Append to a stream kept at about `max_length` entries; return the entry's id."""
+        mapping: dict[FieldT, EncodableT] = dict(fields.items())
+        with _translated():
+            return _text(self._connection.xadd(key, mapping, maxlen=max_length, approximate=True))
+
+    def xrange(self, key: str, start: str = "-", stop: str = "+", *, limit: int = 1000) -> list[StreamEntry]:
+        """Return entries between two ids, oldest first."""
+        with _translated():
+            value: object = self._connection.xrange(key, start, stop, count=limit)
+        return _entries(value)
+
+    def xgroup_create(self, key: str, group: str, *, start: str) -> bool:
+        """Create a consumer group (and the stream); False when the group is there already.
+
+        Args:
+            key: The stream.
+            group: The group's name.
+            start: Id after which the group reads; "0" is the beginning.
+        """
+        try:
+            with _translated():
+                return self._connection.xgroup_create(key, group, id=start, mkstream=True)
+        except RedisCommandError as error:
+            if "BUSYGROUP" in str(error):
+                return False
+            raise
+
+    def xread_group(
+        self, *, group: str, consumer: str, streams: Sequence[str], limit: int, block_ms: int | None
+    ) -> dict[str, list[StreamEntry]]:
+        """Read entries that no consumer of the group has got yet.
+
+        Args:
+            group: The group's name.
+            consumer: Who reads; the entries are pending under this name until acknowledged.
+            streams: Keys to read from.
+            limit: At most this many entries a stream.
+            block_ms: How long to wait when there is none; None returns at once.
+        """
+        positions: dict[bytes | str | memoryview, int | bytes | str | memoryview] = dict.fromkeys(streams, ">")
+        with _translated():
+            value: object = self._connection.xreadgroup(
+                group, consumer, positions, count=limit, block=block_ms
+            )
+        read: dict[str, list[StreamEntry]] = {}
+        for item in _items(value):
+            name, entries = _items(item)
+            read[_text(name)] = _entries(entries)
+        return read
+
+    def xack(self, key: str, group: str, *entry_ids: str) -> None:
+        """Acknowledge entries: the group is done with them."""
+        with _translated():
+            self._connection.xack(key, group, *entry_ids)
+
+    def xautoclaim(
+        self, *, key: str, group: str, consumer: str, min_idle_ms: int, start: str, limit: int
+    ) -> tuple[str, list[StreamEntry]]:
+        """Take over entries another consumer left pending for `min_idle_ms`.
+
+        Returns:
+            The id to go on from ("0-0" when all were looked at) and the entries taken.
+        """
+        with _translated():
+            value: object = self._connection.xautoclaim(
+                key, group, consumer, min_idle_ms, start_id=start, count=limit
+            )
+        reply = _items(value)
+        return _text(reply[0]), _entries(reply[1])
+
+    def xgroup_state(self, key: str, group: str) -> GroupState | None:
+        """Return how far a group is, or None when there is no such stream or group."""
+        try:
+            with _translated():
+                value: object = self._connection.xinfo_groups(key)
+        except RedisCommandError:
+            return None
+        for item in _items(value):
+            if not isinstance(item, dict):
+                raise RedisCommandError(f"expected a mapping from Redis, found {type(item).__name__}")
+            raw: dict[object, object] = item
+            facts = {_text(name): fact for name, fact in raw.items()}
+            if _text(facts["name"]) == group:
+                state: GroupState = {
+                    "pending": int(_text(facts["pending"])),
+                    "last_delivered_id": _text(facts["last-delivered-id"]),
+                }
+                lag = facts.get("lag")
+                if lag is not None:
+                    state["lag"] = int(_text(lag))
+                return state
+        return None
+
+    def xgroup_readers(self, key: str, group: str) -> list[GroupReader]:
+        """Return the consumers of a group; none when there is no such stream or group."""
+        try:
+            with _translated():
+                value: object = self._connection.xinfo_consumers(key, group)
+        except RedisCommandError:
+            return []
+        readers: list[GroupReader] = []
+        for item in _items(value):
+            if not isinstance(item, dict):
+                raise RedisCommandError(f"expected a mapping from Redis, found {type(item).__name__}")
+            raw: dict[object, object] = item
+            facts = {_text(name): _text(fact) for name, fact in raw.items()}
+            readers.append(
+                {"name": facts["name"], "pending": int(facts["pending"]), "idle_ms": int(facts["idle"])}
+            )
+        return readers
+
+    def xgroup_forget(self, key: str, group: str, consumer: str) -> None:
+        """Remove a consumer from a group, and with it what it has not acknowledged."""
+        with _translated():
+            self._connection.xgroup_delconsumer(key, group, consumer)
+
+    # -- scripts ------------------------------------------------------------------------------------
+
+    def run_script(self, call: ScriptCall) -> list[str]:
+        """Run a script in one round trip; every script of the project returns a flat list of texts."""
+        script, arguments = call["script"], [*call["keys"], *call["args"]]
+        with _translated():
+            try:
+                reply: object = self._connection.evalsha(script.sha, len(call["keys"]), *arguments)
+            except _NO_SCRIPT:
+                # First use on this server, or the server restarted: send the text once.
+                reply = self._connection.eval(script.text, len(call["keys"]), *arguments)
+        return _texts(reply)
+
+
+def connect(url: str) -> RedisClient:
+    """Return a client for `url` (redis://, rediss:// or unix://). Nothing is sent before the first command.
+
+    A command on a broken connection is tried again three times by the vendor's client; the scripts are
+    written so that a repeat does no harm. Bytes stay bytes on the connection, as RQ requires.
+    """
+    with _translated():
+        return RedisClient(
+            from_url(url, socket_connect_timeout=5.0, socket_keepalive=True, health_check_interval=30, protocol=2)
+        )
+
+
+class ScriptTransaction:
+    """A MULTI/EXEC that begins with one script; what else is written through `pipeline` comes with it.
+
+    Attributes:
+        pipeline: The vendor's pipeline, for RQ alone.
+        reply: The script's reply, there after the block has ended.
+    """
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.pipeline = pipeline
+        self.reply: list[str] = []
+
+
+@contextmanager
+def run_in_transaction(client: RedisClient, call: ScriptCall) -> Iterator[ScriptTransaction]:
+    """Run a script and everything the block writes to the pipeline as one transaction.
+
+    The whole script text is sent, so that nothing depends on what the server has cached: inside MULTI a
+    missing script would be found out too late.
+
+    Raises:
+        RedisUnavailableError: Redis did not answer; nothing was written, or all of it.
+        RedisCommandError: Redis refused a command.
+    """
+    with _translated(), client.connection.pipeline(transaction=True) as pipeline:
+        pipeline.multi()
+        pipeline.eval(call["script"].text, len(call["keys"]), *call["keys"], *call["args"])
+        transaction = ScriptTransaction(pipeline)
+        yield transaction
+        replies: list[object] = pipeline.execute()
+        transaction.reply = _texts(replies[0])

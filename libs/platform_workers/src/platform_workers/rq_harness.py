@@ -1,0 +1,211 @@
+"""Runs a domain's jobs on an RQ worker, so that each ends in exactly one outcome.
+
+RQ forks a work horse for every attempt. Inside it `run_attempt` does the work; around it the parent renews
+the lease, and whenever a horse has ended it makes sure that the attempt was settled: after an exception, a
+timeout, `os._exit` (even with code 0) or a kill. If the whole worker dies, the lease runs out and any other
+worker of the domain settles the attempt.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final, NotRequired, TypedDict
+
+from platform_core.clock import Clock, SystemClock
+from platform_core.logging import Logger, get_logger
+from rq import Queue, Worker
+from rq.executions import Execution
+from rq.job import Job
+from rq.registry import StartedJobRegistry
+from rq.timeouts import JobTimeoutException
+from typing_extensions import override
+
+from platform_workers.attempts import AttemptRunner, random_jitter
+from platform_workers.errors import RedisUnavailableError
+from platform_workers.handlers import HandlerRegistry
+from platform_workers.job_context import new_token
+from platform_workers.job_queue import RqJobQueue
+from platform_workers.job_record_store import JobRecordStore
+from platform_workers.redis import REDIS_UNAVAILABLE, Pipeline, RedisClient, connect
+
+RENEWAL_SECONDS: Final = 10
+"""How often a busy worker renews its lease, and an idle one looks for leases that ran out."""
+
+RESTART_PAUSE_SECONDS: Final = 1.0
+"""Pause before a worker that lost Redis begins again."""
+
+
+_REDIS_AWAY: Final = (*REDIS_UNAVAILABLE, RedisUnavailableError)
+
+
+class WorkerConfig(TypedDict):
+    """What a worker process needs.
+
+    Attributes:
+        redis_url: Where Redis is.
+        queue_name: The queue to work on.
+        events_channel: Where the jobs' events go, `default_events_channel(domain)`.
+        registry: The handlers of the domain.
+        worker_name: Unique name; a random one when left out.
+        burst: True stops when the queue is empty.
+    """
+
+    redis_url: str
+    queue_name: str
+    events_channel: str
+    registry: HandlerRegistry
+    worker_name: NotRequired[str]
+    burst: NotRequired[bool]
+
+
+# The runner of this process. RQ calls `run_attempt` by its dotted name in the forked horse, which can be
+# given nothing but the arguments that lie in the queue; the fork inherits this.
+_runners: dict[str, AttemptRunner] = {}
+
+
+def run_attempt(domain: str, job_id: str, run: int, attempt: int) -> None:
+    """Run one attempt in the work horse (RQ calls this; see `job_queue.ATTEMPT_FUNCTION`)."""
+    _runners[domain].run(job_id, run, attempt)
+
+
+class PlatformWorker(Worker):
+    """RQ's worker, which also keeps leases and settles what a dead horse left behind."""
+
+    def attach(self, runner: AttemptRunner, logger: Logger) -> None:
+        """Give the worker the runner of its process."""
+        self._runner = runner
+        self._platform_log = logger
+
+    @override
+    def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
+        """Every ten seconds while a horse runs: RQ's heartbeats, our lease, others' leases that ran out."""
+        _, job_id, run, attempt = _arguments(job)
+        # RQ would stop the worker at an outage and leave the horse alone; the job may well outlive it.
+        with self._enduring_outages():
+            super().maintain_heartbeats(job, execution)
+            self._runner.renew(job_id, run, attempt)
+            self._runner.reap_expired()
+
+    @override
+    def monitor_work_horse(self, job: Job, queue: Queue, execution: Execution) -> None:
+        """Wait for the horse, then settle the attempt if the horse did not."""
+        super().monitor_work_horse(job, queue, execution)
+        self._settle(job)
+
+    @override
+    def handle_job_failure(
+        self,
+        job: Job,
+        queue: Queue,
+        started_job_registry: StartedJobRegistry | None = None,
+        exc_string: str = "",
+        execution: Execution | None = None,
+    ) -> None:
+        """RQ gave an attempt up, perhaps one that another worker took from the queue and never began."""
+        super().handle_job_failure(job, queue, started_job_registry, exc_string, execution)
+        self._settle(job)
+
+    @override
+    def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
+        """Between jobs and every ten seconds while idle: RQ's heartbeat, and leases that ran out."""
+        super().heartbeat(timeout, pipeline)
+        if pipeline is None:
+            with self._enduring_outages():
+                self._runner.reap_expired()
+
+    @property
+    def stop_requested(self) -> bool:
+        """True after SIGTERM or SIGINT."""
+        return self._shutdown_requested_date is not None
+
+    @contextmanager
+    def _enduring_outages(self) -> Iterator[None]:
+        try:
+            yield
+        except _REDIS_AWAY as error:
+            self._platform_log.warning("worker.redis_away", error=str(error))
+
+    def _settle(self, job: Job) -> None:
+        _, job_id, run, attempt = _arguments(job)
+        self._runner.settle_dead(job_id, run, attempt, "the worker process ended unexpectedly")
+
+
+def _arguments(job: Job) -> tuple[str, str, int, int]:
+    """Domain, job id, run and attempt, as `RqJobQueue` put them into the queue."""
+    arguments: Sequence[object] = job.args
+    domain, job_id, run, attempt = (str(argument) for argument in arguments)
+    return domain, job_id, int(run), int(attempt)
+
+
+def make_worker(config: WorkerConfig, *, redis: RedisClient, clock: Clock, logger: Logger) -> PlatformWorker:
+    """Return a worker of this process, ready to work."""
+    registry = config["registry"]
+    name = config.get("worker_name", f"{config['queue_name']}-{new_token()[:12]}")
+    runner = AttemptRunner(
+        {
+            "redis": redis,
+            "store": JobRecordStore(redis=redis, domain=registry.domain, clock=clock),
+            "queue": RqJobQueue(redis=redis, name=config["queue_name"]),
+            "registry": registry,
+            "events_channel": config["events_channel"],
+            "worker_name": name,
+            "clock": clock,
+            "wait": _wait,
+            "jitter": random_jitter,
+            "logger": logger,
+            "timeout_error": JobTimeoutException,
+        }
+    )
+    _runners[registry.domain] = runner
+    worker = PlatformWorker(
+        [config["queue_name"]],
+        name=name,
+        connection=redis.connection,
+        job_monitoring_interval=RENEWAL_SECONDS,
+        maintenance_interval=RENEWAL_SECONDS,
+        worker_ttl=RENEWAL_SECONDS + 15,
+        log_job_description=False,
+    )
+    worker.attach(runner, logger)
+    return worker
+
+
+def _wait(seconds: float) -> None:
+    threading.Event().wait(seconds)
+
+
+def run_rq_worker(config: WorkerConfig) -> None:
+    """Work until told to stop (SIGTERM or SIGINT: the attempt under way is finished first).
+
+    A worker that loses Redis begins again when Redis is back.
+    """
+    logger = get_logger("platform_workers.rq_harness")
+    redis = connect(config["redis_url"])
+    burst = config.get("burst", False)
+    wait_for_redis(redis, wait=_wait, logger=logger)
+    while True:
+        worker = make_worker(config, redis=redis, clock=SystemClock(), logger=logger)
+        logger.info("worker.started", queue=config["queue_name"], job_types=", ".join(config["registry"].job_types))
+        try:
+            worker.work(burst=burst, with_scheduler=True, logging_level="WARNING")
+        except _REDIS_AWAY as error:
+            logger.warning("worker.redis_away", error=str(error))
+        if burst or worker.stop_requested:
+            logger.info("worker.stopped", queue=config["queue_name"])
+            return
+        wait_for_redis(redis, wait=_wait, logger=logger)
+
+
+def wait_for_redis(redis: RedisClient, *, wait: Callable[[float], None], logger: Logger) -> None:
+    """Return when Redis answers; says once that it is waiting."""
+    told = False
+    while True:
+        try:
+            redis.ping()
+        except RedisUnavailableError as error:
+            if not told:
+                logger.warning("worker.waiting_for_redis", error=str(error))
+                told = True
+            wait(RESTART_PAUSE_SECONDS)
+        else:
+            return

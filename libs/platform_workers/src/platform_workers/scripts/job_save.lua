@@ -1,0 +1,26 @@
+-- Write a job's hash and keep its indexes in step.
+--   KEYS[1]  the job's hash
+--   ARGV     domain, job id, mode ("create" | "save"), now (ms), retention (ms), log message ("" for none),
+--            number of fields to set, field, value, ..., then fields to remove
+--   returns  {"ok"}
+--   refuses  {"exists"}: mode "create" and there is a record under this key; nothing is written
+local key = KEYS[1]
+local domain, job_id, mode = ARGV[1], ARGV[2], ARGV[3]
+local now, retention, message = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
+local pairs_end = 7 + 2 * tonumber(ARGV[7])
+
+local old = read_job(key)
+if mode == 'create' and next(old) ~= nil then
+  return { 'exists' }
+end
+for i = 8, pairs_end, 2 do
+  redis.call('HSET', key, ARGV[i], ARGV[i + 1])
+end
+for i = pairs_end + 1, #ARGV do
+  redis.call('HDEL', key, ARGV[i])
+end
+if message ~= '' then
+  log_line(key, 'info', message)
+end
+reindex(domain, job_id, old, read_job(key), now, retention)
+return { 'ok' }

@@ -1,0 +1,99 @@
+-- Move a job one step: record, indexes, job log, durable log and channel, all or nothing.
+--   KEYS[1]  the job's hash            KEYS[2]  the domain's durable log (stream)
+--   ARGV     domain, job id, step, now (ms), retention (ms), guard, transition id, event JSON ("" for none),
+--            channel, durable log's length, log level, log message ("" for none),
+--            number of fields to set, field, value, ..., then fields to remove
+--   step     started | progress | completed | failed | retried | renewed
+--   guard    "lease:<token>"     the record's lease must be this one ("lease:" alone: it must have none)
+--            "attempt:<run>:<n>" started only: the record must wait for attempt n of this run
+--            "expired"           the record's lease must have run out before now
+--   The fields `attempt_count` and `locked_until_ms` are special: the first with value "+1" counts up, the
+--   second sets the lease's end in the leases set (not in the hash); "0" takes the lease away.
+--   returns  {"ok", status, attempt count, run}; also for a repeat of the transition id last applied
+--   refuses  {"missing"}, {"final", status}, {"invalid", status}, {"lease", status}, {"stale", status};
+--            nothing is written
+local key, events_log = KEYS[1], KEYS[2]
+local domain, job_id, step = ARGV[1], ARGV[2], ARGV[3]
+local now, retention = tonumber(ARGV[4]), tonumber(ARGV[5])
+local guard, transition_id, event, channel = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local log_length, level, message = ARGV[10], ARGV[11], ARGV[12]
+local pairs_end = 13 + 2 * tonumber(ARGV[13])
+
+local NEXT = {
+  started = { queued = 'processing' },
+  progress = { processing = 'processing' },
+  renewed = { processing = 'processing' },
+  completed = { processing = 'completed' },
+  failed = { processing = 'failed', queued = 'failed' },
+  retried = { processing = 'queued' },
+}
+
+local old = read_job(key)
+local status = old.status
+if not status then
+  return { 'missing' }
+end
+if old.transition_id == transition_id then
+  -- The vendor's client sent the script again after a broken connection: it was applied the first time.
+  return { 'ok', status, old.attempt_count or '0', old.run or '1' }
+end
+if FINAL[status] then
+  return { 'final', status }
+end
+local next_status = NEXT[step][status]
+local leases = jobs_key(domain, 'leases')
+if string.sub(guard, 1, 6) == 'lease:' then
+  if (old.locked_by or '') ~= string.sub(guard, 7) then
+    return { 'lease', status }
+  end
+elseif string.sub(guard, 1, 8) == 'attempt:' then
+  local expected = 'attempt:' .. (old.run or '1') .. ':' .. (tonumber(old.attempt_count or '0') + 1)
+  if guard ~= expected then
+    return { 'stale', status }
+  end
+else
+  local ends = redis.call('ZSCORE', leases, job_id)
+  if not ends or tonumber(ends) >= now then
+    return { 'lease', status }
+  end
+end
+if not next_status then
+  return { 'invalid', status }
+end
+
+local set = { 'status', next_status, 'transition_id', transition_id }
+for i = 14, pairs_end, 2 do
+  local field, value = ARGV[i], ARGV[i + 1]
+  if field == 'attempt_count' and value == '+1' then
+    value = tostring(tonumber(old.attempt_count or '0') + 1)
+  end
+  if field == 'locked_until_ms' then
+    if value == '0' then
+      redis.call('ZREM', leases, job_id)
+    else
+      redis.call('ZADD', leases, value, job_id)
+    end
+  else
+    set[#set + 1] = field
+    set[#set + 1] = value
+  end
+end
+redis.call('HSET', key, unpack(set))
+for i = pairs_end + 1, #ARGV do
+  redis.call('HDEL', key, ARGV[i])
+end
+if message ~= '' then
+  log_line(key, level, message)
+end
+local new = read_job(key)
+if next_status ~= status then
+  reindex(domain, job_id, old, new, now, retention)
+end
+if event ~= '' then
+  if step ~= 'progress' then
+    -- Progress is live only: it must never push an outcome out of the bounded log.
+    redis.call('XADD', events_log, 'MAXLEN', '~', log_length, '*', 'event', event, 'run', new.run or '1')
+  end
+  redis.call('PUBLISH', channel, event)
+end
+return { 'ok', next_status, new.attempt_count or '0', new.run or '1' }

@@ -1,0 +1,9 @@
+"""Testing kit: a fake that runs the real scripts, a real embedded server, and recorders.
+
+`FakeRedis` and `EmbeddedRedis` give the same `RedisClient`; one contract suite of this package runs on both.
+"""
+
+from platform_workers.testing.embedded_redis import EmbeddedRedis
+from platform_workers.testing.fakes import FakeClock, FakeLogger, FakeQueue, FakeRedis, LogLine
+
+__all__ = ["EmbeddedRedis", "FakeClock", "FakeLogger", "FakeQueue", "FakeRedis", "LogLine"]

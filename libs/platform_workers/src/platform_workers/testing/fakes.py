@@ -1,0 +1,113 @@
+"""Stand-ins for tests: Redis in memory (with Lua), a queue that records, a logger that records, a clock by hand."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TypedDict
+
+from fakeredis import FakeServer, FakeStrictRedis
+from platform_core.logging import LogField
+
+from platform_workers.job_queue import AttemptTicket
+from platform_workers.redis import RedisClient, ScriptCall
+
+
+class FakeRedis(RedisClient):
+    """A `RedisClient` on a server in this process's memory, with bytes on the connection as in production.
+
+    It runs the project's Lua scripts, so code under test takes the same path as on a real server. Two
+    instances made with the same `server` see the same data.
+
+    Args:
+        server: The memory to use; a new one by default. `server.connected = False` plays an outage.
+    """
+
+    def __init__(self, server: FakeServer | None = None) -> None:
+        self.server = FakeServer(version=(7, 2)) if server is None else server
+        super().__init__(FakeStrictRedis(server=self.server))
+
+
+class FakeQueue:
+    """A `JobQueue` without RQ: it runs the script and keeps the ticket.
+
+    Attributes:
+        tickets: Every attempt enqueued, with the time it may start at (None for at once).
+    """
+
+    def __init__(self, redis: RedisClient, name: str = "default") -> None:
+        self._redis = redis
+        self._name = name
+        self.tickets: list[tuple[AttemptTicket, datetime | None]] = []
+
+    @property
+    def name(self) -> str:
+        """The queue's name."""
+        return self._name
+
+    def enqueue(self, ticket: AttemptTicket, alongside: ScriptCall, *, run_at: datetime | None) -> list[str]:
+        """Run the script and remember the ticket, as the real queue does both."""
+        reply = self._redis.run_script(alongside)
+        self.tickets.append((ticket, run_at))
+        return reply
+
+
+class LogLine(TypedDict):
+    """One line a logger was given."""
+
+    level: str
+    event: str
+    fields: dict[str, LogField]
+
+
+class FakeLogger:
+    """A `Logger` that keeps its lines.
+
+    Attributes:
+        lines: What was logged, oldest first.
+    """
+
+    def __init__(self) -> None:
+        self.lines: list[LogLine] = []
+
+    def debug(self, event: str, **fields: LogField) -> None:
+        """Keep a line of level debug."""
+        self.lines.append({"level": "debug", "event": event, "fields": fields})
+
+    def info(self, event: str, **fields: LogField) -> None:
+        """Keep a line of level info."""
+        self.lines.append({"level": "info", "event": event, "fields": fields})
+
+    def warning(self, event: str, **fields: LogField) -> None:
+        """Keep a line of level warning."""
+        self.lines.append({"level": "warning", "event": event, "fields": fields})
+
+    def error(self, event: str, **fields: LogField) -> None:
+        """Keep a line of level error."""
+        self.lines.append({"level": "error", "event": event, "fields": fields})
+
+    def events(self, *levels: str) -> Sequence[str]:
+        """Return the names of the lines of these levels, or of all."""
+        return [line["event"] for line in self.lines if not levels or line["level"] in levels]
+
+
+class FakeClock:
+    """A `Clock` that stands until it is moved.
+
+    Args:
+        now: Where it starts; noon of 2 January 2026, UTC, by default.
+    """
+
+    def __init__(self, now: datetime = datetime(2026, 1, 2, 12, tzinfo=UTC)) -> None:
+        self._now = now
+        self._start = now
+
+    def now(self) -> datetime:
+        """Return the time it stands at."""
+        return self._now
+
+    def monotonic(self) -> float:
+        """Return the seconds it was moved since it was made."""
+        return (self._now - self._start).total_seconds()
+
+    def advance(self, seconds: float) -> None:
+        """Move it forward."""
+        self._now += timedelta(seconds=seconds)
