@@ -151,9 +151,8 @@ class LiveEvents:
         self._subscription: Subscription | None = None
         self._early: deque[LiveMessage] = deque()
 
-    @property
-    def connected(self) -> bool:
-        """Whether there is a subscription, as far as is known here."""
+    def is_connected(self) -> bool:
+        """Tell whether there is a subscription, as far as is known here."""
         return self._subscription is not None
 
     def connect(self) -> None:
@@ -263,11 +262,12 @@ class EventLog:
             self._idle(timeout)
             return []
 
+        streams: list[str] = list(logs)
         read = partial(
             self._redis.xread_group,
             group=self._group,
             consumer=self._consumer,
-            streams=list(logs),
+            streams=streams,
             limit=self._limit,
             block_ms=max(1, int(timeout * 1000)),
         )
