@@ -1,0 +1,232 @@
+"""A local TLS server that speaks Mailtrap's sending API, for tests and end-to-end runs.
+
+In a test: `with MailtrapServer(tmp_path / "ca.pem") as server:`, then point a provider at `server.host` and
+`server.ca_bundle`. As a process of its own: `mailtrap_server`.
+"""
+
+import socket
+import ssl
+import threading
+from collections import deque
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypedDict
+
+from platform_core.errors import DecodeError
+from platform_core.json_values import JsonObject, JsonValue, decode_json, encode_json
+from typing_extensions import override
+
+from platform_notify.testing.mailtrap_answers import Answer, error, ok
+from platform_notify.testing.mailtrap_api import ReceivedMail, judge
+from platform_notify.testing.tls import HOST, make_certificate, reset
+
+_MAX_BODY_BYTES = 50_000_000
+
+
+class RecordedRequest(TypedDict):
+    """A request as it came.
+
+    Attributes:
+        path: with the inbox id, if there was one.
+        headers: names in lower case.
+        body: the JSON body; None if it was none.
+        status: what was answered; 0 for nothing.
+    """
+
+    path: str
+    headers: dict[str, str]
+    body: JsonValue
+    status: int
+
+
+class MailtrapServer:
+    """Mailtrap on 127.0.0.1, in a thread of its own; a context manager.
+
+    Attributes:
+        host: `127.0.0.1:port`, the value of `MAILTRAP_API_HOST`.
+        ca_bundle: the CA to trust, the value of `MAILTRAP_CA_BUNDLE`.
+        requests: what came, in order.
+        mails: what was taken, in order.
+        connections: how many connections were made.
+    """
+
+    def __init__(
+        self,
+        ca_bundle: Path,
+        *,
+        port: int = 0,
+        token: str | None = None,
+        delay: float = 0.0,
+        log: Path | None = None,
+    ) -> None:
+        """Bind the port.
+
+        Args:
+            ca_bundle: where to write the CA.
+            port: 0 for any that is free.
+            token: the one key that is taken; None takes any.
+            delay: seconds to wait before each answer.
+            log: a file that gets one JSON line for each request, without its key.
+        """
+        self.ca_bundle = ca_bundle
+        self.requests: list[RecordedRequest] = []
+        self.mails: list[ReceivedMail] = []
+        self.connections = 0
+        self._token = token
+        self._delay = delay
+        self._log = log
+        self._answers: deque[Answer] = deque()
+        self._usual = ok()
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._server = _Server(self, make_certificate(ca_bundle), port)
+        self.host = f"{HOST}:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+
+    def __enter__(self) -> Self:
+        """Begin to serve."""
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let go of hanging requests and stop."""
+        self._closed.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def answer_next(self, *answers: Answer) -> None:
+        """Give these answers to the next requests, one each; after them the usual one."""
+        with self._lock:
+            self._answers.extend(answers)
+
+    def answer_always(self, answer: Answer) -> None:
+        """Change the usual answer, which is `ok()` at first."""
+        with self._lock:
+            self._usual = answer
+
+    def take(self, path: str, headers: dict[str, str], content: bytes) -> Answer:
+        """Note a request and say what to answer; for the server's threads."""
+        with self._lock:
+            answer = self._answers.popleft() if self._answers else self._usual
+            body = _body(content)
+            mails: list[ReceivedMail] = []
+            if answer["kind"] == "judge":
+                answer, mails = self._judge(path, headers, body, answer)
+            status = answer["status"] if answer["kind"] == "reply" else 0
+            self._record({"path": path, "headers": headers, "body": body, "status": status})
+            self.mails += mails
+        # Not a sleep: closing the server ends it.
+        self._closed.wait(self._delay)
+        return answer
+
+    def wait_closed(self) -> None:
+        """Wait until the server is closed."""
+        self._closed.wait()
+
+    def count_connection(self) -> None:
+        """Note that somebody connected."""
+        with self._lock:
+            self.connections += 1
+
+    def _record(self, request: RecordedRequest) -> None:
+        self.requests.append(request)
+        if self._log is not None:
+            headers: JsonObject = {
+                name: value for name, value in request["headers"].items() if name != "authorization"
+            }
+            line: JsonObject = {
+                "path": request["path"],
+                "status": request["status"],
+                "headers": headers,
+                "body": request["body"],
+            }
+            with self._log.open("a", encoding="utf-8") as file:
+                file.write(encode_json(line) + "\n")
+
+    def _judge(
+        self, path: str, headers: dict[str, str], body: JsonValue, answer: Answer
+    ) -> tuple[Answer, list[ReceivedMail]]:
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        if scheme != "Bearer" or not token or token != (self._token or token):
+            return error(401), []
+        verdict = judge(path, body, answer["failing"], len(self.mails))
+        said: Answer = {
+            **answer,
+            "kind": "reply",
+            "status": verdict["status"],
+            "body": encode_json(verdict["body"]),
+        }
+        return said, verdict["mails"]
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, mailtrap: MailtrapServer, tls: ssl.SSLContext, port: int) -> None:
+        super().__init__((HOST, port), _Handler)
+        self.mailtrap = mailtrap
+        self.faults: list[BaseException] = []
+        self._tls = tls
+
+    @override
+    def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
+        accepted: tuple[socket.socket, tuple[str, int]] = super().get_request()
+        self.mailtrap.count_connection()
+        # The handshake waits for the handler's thread, so that a silent client holds up nobody.
+        return self._tls.wrap_socket(accepted[0], server_side=True, do_handshake_on_connect=False), accepted[
+            1
+        ]
+
+    @override
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Keep quiet: a client that goes away is what many tests are about."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        """Answer one request."""
+        server = self.server
+        assert isinstance(server, _Server)
+        length = int(self.headers.get("Content-Length", "0"))
+        if length > _MAX_BODY_BYTES:
+            self.close_connection = True
+            self._say(error(413))
+            return
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        answer = server.mailtrap.take(self.path, headers, self.rfile.read(length))
+        match answer["kind"]:
+            case "hang":
+                server.mailtrap.wait_closed()
+                self.close_connection = True
+            case "reset":
+                connection: socket.socket = self.connection
+                reset(connection)
+                self.close_connection = True
+            case _:
+                self._say(answer)
+
+    @override
+    def log_message(self, format: str, *args: object) -> None:
+        """Keep quiet."""
+
+    def _say(self, answer: Answer) -> None:
+        body = answer["body"].encode()
+        self.send_response(answer["status"])
+        for name, value in {"Content-Type": "application/json", **answer["headers"]}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def _body(content: bytes) -> JsonValue:
+    try:
+        return decode_json(content)
+    except DecodeError:
+        return None
