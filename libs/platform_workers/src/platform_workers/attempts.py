@@ -291,7 +291,12 @@ class AttemptRunner:
             return {"kind": "system", "message": _bounded(str(error)), "may_retry": False}
 
     def _settle(
-        self, record: JobRecord, context: JobContext, attempt: int, outcome: JobResult | Fault, token: str | None
+        self,
+        record: JobRecord,
+        context: JobContext,
+        attempt: int,
+        outcome: JobResult | Fault,
+        token: str | None,
     ) -> None:
         """Write an attempt's end: the outcome, or the next attempt.
 

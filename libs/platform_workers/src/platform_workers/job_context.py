@@ -115,16 +115,12 @@ class JobContext:
             error_kind: "user" when the input was at fault, "system" otherwise.
             message: Why, in words for the person who waits for the job.
         """
-        call = self._builder.failed(
-            error_kind, message, guard=self._guard, transition_id=self._new_id()
-        )
+        call = self._builder.failed(error_kind, message, guard=self._guard, transition_id=self._new_id())
         return self.apply("failed", call)
 
     def apply(self, step: Step, call: ScriptCall) -> Applied:
         """Run one call of `builder` and read its reply; what the publish methods do."""
-        return read_reply(
-            self._redis.run_script(call), step=step, job_id=self._identity["job_id"]
-        )
+        return read_reply(self._redis.run_script(call), step=step, job_id=self._identity["job_id"])
 
 
 def make_job_context(

@@ -131,9 +131,7 @@ class TransitionBuilder:
             fields=fields, log="" if message is None else f"{percent} %: {message}",
         )  # fmt: skip
 
-    def completed(
-        self, *, result_id: str, result_bytes: int, guard: str, transition_id: str
-    ) -> ScriptCall:
+    def completed(self, *, result_id: str, result_bytes: int, guard: str, transition_id: str) -> ScriptCall:
         """The job is done; its result is stored under `result_id` and has `result_bytes` bytes."""
         event = make_completed_event(
             domain=self._identity["domain"],

@@ -399,7 +399,9 @@ class RedisClient:
             limit: At most this many entries a stream.
             block_ms: How long to wait when there is none; None returns at once.
         """
-        positions: dict[bytes | str | memoryview, int | bytes | str | memoryview] = dict.fromkeys(streams, ">")
+        positions: dict[bytes | str | memoryview, int | bytes | str | memoryview] = dict.fromkeys(
+            streams, ">"
+        )
         with _translated():
             value: object = self._connection.xreadgroup(
                 group, consumer, positions, count=limit, block=block_ms
@@ -498,7 +500,9 @@ def connect(url: str) -> RedisClient:
     """
     with _translated():
         return RedisClient(
-            from_url(url, socket_connect_timeout=5.0, socket_keepalive=True, health_check_interval=30, protocol=2)
+            from_url(
+                url, socket_connect_timeout=5.0, socket_keepalive=True, health_check_interval=30, protocol=2
+            )
         )
 
 

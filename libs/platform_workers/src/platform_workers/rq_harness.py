@@ -185,7 +185,9 @@ def run_rq_worker(config: WorkerConfig) -> None:
     wait_for_redis(redis, wait=_wait, logger=logger)
     while True:
         worker = make_worker(config, redis=redis, clock=SystemClock(), logger=logger)
-        logger.info("worker.started", queue=config["queue_name"], job_types=", ".join(config["registry"].job_types))
+        logger.info(
+            "worker.started", queue=config["queue_name"], job_types=", ".join(config["registry"].job_types)
+        )
         try:
             worker.work(burst=burst, with_scheduler=True, logging_level="WARNING")
         except _REDIS_AWAY as error:

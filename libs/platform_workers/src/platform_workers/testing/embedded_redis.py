@@ -37,6 +37,11 @@ class EmbeddedRedis:
         """Where clients connect to."""
         return f"redis://127.0.0.1:{self._server.port}/0"
 
+    @property
+    def running(self) -> bool:
+        """True while the server answers."""
+        return self._server.is_running()
+
     def start(self) -> None:
         """Start the server and wait until it answers."""
         self._server.start()
