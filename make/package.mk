@@ -28,7 +28,7 @@ contract: venv
 # Tests are held to the same rules but one: pytest's and hypothesis' decorators have untyped parts.
 types: venv
 	$(BIN)/mypy --config-file $(ROOT)/mypy.ini src
-	$(BIN)/mypy --config-file $(ROOT)/mypy.ini --cache-dir .mypy_cache/tests --allow-any-expr --allow-any-decorated tests
+	$(BIN)/mypy --config-file $(ROOT)/mypy-tests.ini --cache-dir .mypy_cache/tests tests
 
 test: venv
 	$(BIN)/pytest -c $(ROOT)/pyproject.toml --rootdir . tests \
