@@ -13,11 +13,9 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """Return the present time, aware, in UTC."""
-        ...
 
     def monotonic(self) -> float:
         """Return seconds since some fixed moment; never goes back, so differences are durations."""
-        ...
 
 
 class SystemClock:

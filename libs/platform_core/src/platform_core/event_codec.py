@@ -46,11 +46,9 @@ class EventShape(Protocol[EventT_co]):
     @property
     def fields(self) -> tuple[str, ...]:
         """Return the declared fields, in the order in which they are written."""
-        ...
 
     def decode(self, message: JsonObject) -> EventT_co:
         """Return the event with its declared fields only, or raise DecodeError."""
-        ...
 
 
 class TypedShape(Generic[EventT_co]):

@@ -29,6 +29,16 @@ class PayloadCodec(Generic[T]):
     """Turns a JSON value into one payload TypedDict; the handler registry keeps one for each job type."""
 
     def __init__(self, payload_type: type[T]) -> None:
+        """Take the payload type.
+
+        Args:
+            payload_type: a TypedDict class.
+
+        Raises:
+            TypeError: the type has a field that JSON cannot be decoded into; found here, at registration,
+                and not at the first job.
+        """
+        msgspec.json.Decoder(payload_type)
         self.payload_type = payload_type
 
     def decode(self, value: JsonValue, root: str = "$.payload") -> T:
@@ -100,8 +110,9 @@ def convert_as(value: JsonValue, target: type[T], root: str = "$") -> T:
     except msgspec.ValidationError as error:
         path, expected, found = fault_of(str(error), target)
         raise DecodeError(root + path.removeprefix("$"), expected, found) from None
-    except (OverflowError, RecursionError):
-        raise DecodeError(root, "numbers and nesting within limits", type_name(value)) from None
+    except RecursionError:
+        # A type that contains itself follows a value of any depth.
+        raise DecodeError(root, f"at most {MAX_DEPTH} levels", type_name(value)) from None
 
 
 def to_json_value(value: object, path: str = "$") -> JsonValue:

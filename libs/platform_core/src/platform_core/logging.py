@@ -22,19 +22,15 @@ class Logger(Protocol):
 
     def debug(self, event: str, **fields: LogField) -> object:
         """Tell a detail for whoever looks for a fault."""
-        ...
 
     def info(self, event: str, **fields: LogField) -> object:
         """Tell that something happened as it should."""
-        ...
 
     def warning(self, event: str, **fields: LogField) -> object:
         """Tell of something that mends itself, or that somebody should look at some day."""
-        ...
 
     def error(self, event: str, **fields: LogField) -> object:
         """Tell of something that somebody must look at."""
-        ...
 
 
 def get_logger(name: str) -> Logger:
@@ -77,9 +73,9 @@ def _formatter(service: str, *, json: bool) -> logging.Formatter:
     def add_origin(_logger: object, _method: str, fields: _Fields) -> _Fields:
         record = fields.pop("_record")
         fields.pop("_from_structlog")
-        if isinstance(record, logging.LogRecord):
-            fields["level"] = record.levelname.lower()
-            fields["logger"] = record.name
+        assert isinstance(record, logging.LogRecord)
+        fields["level"] = record.levelname.lower()
+        fields["logger"] = record.name
         fields["service"] = service
         return fields
 
