@@ -2,7 +2,7 @@
 ROOT := $(abspath $(dir $(lastword $(MAKEFILE_LIST)))/..)
 BIN := $(ROOT)/.venv/bin
 PATHS := src tests
-export PYTHONPATH := $(ROOT)/tools
+export PYTHONPATH := $(ROOT)/tools:$(CURDIR)/tests
 
 .PHONY: check lint types contract guard test fix venv help
 .DEFAULT_GOAL := help

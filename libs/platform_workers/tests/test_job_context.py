@@ -1,0 +1,260 @@
+"""One call is one atomic step: record, indexes, job log, durable log and channel move together, or not at all."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from builders import make_record
+from platform_core.errors import DecodeError
+from platform_core.job_events import JobDomain, decode_job_event, default_events_channel
+from platform_core.job_types import JobStatusLiteral
+from platform_workers.errors import (
+    JobNotFoundError,
+    LeaseLostError,
+    OutcomeAlreadyRecordedError,
+    RedisUnavailableError,
+    StaleAttemptError,
+    TransitionRefusedError,
+)
+from platform_workers.job_context import JobContext, make_job_context
+from platform_workers.job_record_store import JobRecordStore
+from platform_workers.job_store import read_log
+from platform_workers.job_transitions import GUARD_EXPIRED, guard_attempt, guard_lease
+from platform_workers.redis import RedisClient
+from platform_workers.testing import FakeClock, FakeRedis
+
+
+def make_context(
+    redis: RedisClient, domain: JobDomain, clock: FakeClock, *, lease_token: str = ""
+) -> JobContext:
+    return make_job_context(
+        redis=redis, domain=domain, events_channel=default_events_channel(domain), job_id="job-1",
+        user_id=7, queue_name="default", lease_token=lease_token, clock=clock,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def context(redis: RedisClient, domain: JobDomain, clock: FakeClock, store: JobRecordStore) -> JobContext:
+    store.save(make_record())
+    return make_context(redis, domain, clock)
+
+
+def logged_types(redis: RedisClient) -> list[str]:
+    """The types of the events in the durable log."""
+    return [decode_job_event(entry["fields"]["event"])["type"] for entry in redis.xrange("shop:events:log")]
+
+
+def test_a_whole_life(
+    context: JobContext, store: JobRecordStore, redis: RedisClient, clock: FakeClock
+) -> None:
+    assert context.publish_started() == {"status": "processing", "attempt_count": 1, "run": 1}
+    clock.advance(5)
+    context.publish_progress(50, "halfway", payload={"file": 3})
+    context.publish_progress(60)
+    clock.advance(5)
+    context.publish_completed(result_id="file-1", result_bytes=12)
+    record = store.load("job-1")
+    assert record == {
+        **make_record(status="completed"), "progress": 100, "message": "halfway", "attempt_count": 1,
+        "started_at": moment(clock, -10), "finished_at": clock.now(), "updated_at": clock.now(),
+        "result_id": "file-1", "result_bytes": 12,
+    }  # fmt: skip
+    assert logged_types(redis) == ["shop.job.started.v1", "shop.job.completed.v1"]
+    assert [line["message"] for line in read_log(redis, store.domain, "job-1")] == [
+        "started", "50 %: halfway", "completed, result of 12 bytes",
+    ]  # fmt: skip
+    assert store.list_ids("status:completed") == ["job-1"]
+    assert redis.ttl("shop:job:job-1") > 0
+    assert redis.ttl("shop:job:job-1:log") > 0
+
+
+def moment(clock: FakeClock, seconds: float) -> datetime:
+    """The clock's time some seconds away."""
+    return clock.now() + timedelta(seconds=seconds)
+
+
+def test_whoever_hears_an_outcome_finds_it_in_the_store(
+    context: JobContext, store: JobRecordStore, redis: RedisClient
+) -> None:
+    context.publish_started()
+    with redis.subscription() as subscription:
+        subscription.listen_to(channels=["shop:events"])
+        while redis.publish("shop:events", "are you there?") == 0:
+            pass
+        context.publish_failed("user", "row 3 is empty")
+        heard = ""
+        while "failed" not in heard:
+            message = subscription.next_message(1.0)
+            heard = "" if message is None else message["data"].decode()
+        record = store.load("job-1")
+    assert record is not None
+    assert (record["status"], record["error"], record.get("error_kind")) == (
+        "failed",
+        "row 3 is empty",
+        "user",
+    )
+    event = decode_job_event(heard)
+    assert event["type"] == "shop.job.failed.v1"
+    assert [entry["fields"]["run"] for entry in redis.xrange("shop:events:log")] == ["1", "1"]
+
+
+STEPS = ("started", "progress", "completed", "failed")
+ALLOWED = {
+    ("queued", "started"), ("processing", "progress"), ("processing", "completed"), ("processing", "failed"),
+    ("queued", "failed"),
+}  # fmt: skip
+
+
+def do_step(context: JobContext, step: str) -> None:
+    match step:
+        case "started":
+            context.publish_started()
+        case "progress":
+            context.publish_progress(10, "going")
+        case "completed":
+            context.publish_completed(result_id="r", result_bytes=0)
+        case _:
+            context.publish_failed("system", "broken")
+
+
+@pytest.mark.parametrize("status", ["queued", "processing", "completed", "failed", "cancelled"])
+@pytest.mark.parametrize("step", STEPS)
+def test_every_step_from_every_status(
+    status: JobStatusLiteral, step: str, context: JobContext, store: JobRecordStore, redis: RedisClient
+) -> None:
+    store.save(make_record(status=status))
+    before = {key: redis.hgetall(key) for key in redis.keys("shop:job:*") if not key.endswith(":log")}
+    if (status, step) in ALLOWED:
+        do_step(context, step)
+        return
+    final = status in {"completed", "failed", "cancelled"}
+    with pytest.raises(OutcomeAlreadyRecordedError if final else TransitionRefusedError) as caught:
+        do_step(context, step)
+    assert caught.value.status == status
+    after = {key: redis.hgetall(key) for key in redis.keys("shop:job:*") if not key.endswith(":log")}
+    assert after == before
+    assert redis.xrange("shop:events:log") == []
+
+
+def test_a_job_without_a_record_is_refused(redis: RedisClient, domain: JobDomain, clock: FakeClock) -> None:
+    with pytest.raises(JobNotFoundError, match="job-1"):
+        make_context(redis, domain, clock).publish_started()
+    assert redis.keys("*") == []
+
+
+@pytest.mark.parametrize("progress", [-1, 101])
+def test_a_progress_outside_the_range_is_refused(progress: int, context: JobContext) -> None:
+    context.publish_started()
+    with pytest.raises(DecodeError, match="progress"):
+        context.publish_progress(progress)
+
+
+def test_a_step_sent_twice_by_a_broken_connection_counts_once(
+    context: JobContext, redis: RedisClient, store: JobRecordStore
+) -> None:
+    call = context.builder.started(guard=guard_lease(""), transition_id="t-1", lease=None)
+    first = context.apply("started", call)
+    assert context.apply("started", call) == first
+    assert logged_types(redis) == ["shop.job.started.v1"]
+    done = context.builder.completed(
+        result_id="r", result_bytes=1, guard=guard_lease(""), transition_id="t-2"
+    )
+    assert context.apply("completed", done) == context.apply("completed", done)
+    assert len(logged_types(redis)) == 2
+
+
+def test_only_the_holder_of_the_lease_may_go_on(
+    redis: RedisClient, domain: JobDomain, clock: FakeClock, store: JobRecordStore
+) -> None:
+    store.save(make_record())
+    mine = make_context(redis, domain, clock, lease_token="worker-a")
+    call = mine.builder.started(
+        guard=guard_attempt(1, 1), transition_id="t", lease={"token": "worker-a", "until": clock.now()}
+    )
+    mine.apply("started", call)
+    assert redis.zscore("shop:jobs:leases", "job-1") == clock.now().timestamp() * 1000
+    other = make_context(redis, domain, clock, lease_token="worker-b")
+    for context in (other, make_context(redis, domain, clock)):
+        with pytest.raises(LeaseLostError):
+            context.publish_completed(result_id="r", result_bytes=1)
+    mine.publish_completed(result_id="r", result_bytes=1)
+    record = store.load("job-1")
+    assert record is not None
+    assert "locked_by" not in record
+    assert redis.keys("shop:jobs:leases") == []
+
+
+def test_an_attempt_that_is_not_waited_for_is_stale(
+    redis: RedisClient, domain: JobDomain, clock: FakeClock, store: JobRecordStore
+) -> None:
+    store.save(make_record())
+    context = make_context(redis, domain, clock, lease_token="w")
+    for run, attempt in ((1, 2), (2, 1)):
+        call = context.builder.started(
+            guard=guard_attempt(run, attempt), transition_id="t", lease={"token": "w", "until": clock.now()}
+        )
+        with pytest.raises(StaleAttemptError):
+            context.apply("started", call)
+
+
+def test_a_lease_is_given_away_only_after_it_ran_out(
+    redis: RedisClient, domain: JobDomain, clock: FakeClock, store: JobRecordStore
+) -> None:
+    store.save(make_record())
+    context = make_context(redis, domain, clock, lease_token="w")
+    started = context.builder.started(
+        guard=guard_attempt(1, 1), transition_id="t", lease={"token": "w", "until": moment(clock, 45)}
+    )
+    context.apply("started", started)
+
+    def take_over() -> None:
+        call = context.builder.retried(
+            "silent", run_after=clock.now(), guard=GUARD_EXPIRED, transition_id="reap"
+        )
+        context.apply("retried", call)
+
+    with pytest.raises(LeaseLostError):
+        take_over()
+    clock.advance(40)
+    renewed = context.builder.renewed({"token": "w", "until": moment(clock, 45)}, transition_id="n")
+    context.apply("renewed", renewed)
+    clock.advance(40)
+    with pytest.raises(LeaseLostError):
+        take_over()
+    clock.advance(6)
+    take_over()
+    with pytest.raises(LeaseLostError):
+        context.publish_completed(result_id="r", result_bytes=1)
+    record = store.load("job-1")
+    assert record is not None
+    assert (record["status"], record["error"], record["attempt_count"]) == ("queued", "silent", 1)
+    assert logged_types(redis) == ["shop.job.started.v1"]
+
+
+def test_a_job_somebody_else_stored_can_be_told_about_too(
+    redis: RedisClient, domain: JobDomain, clock: FakeClock
+) -> None:
+    redis.hset("shop:job:job-1", {"status": "processing"})
+    make_context(redis, domain, clock).publish_completed(result_id="r", result_bytes=1)
+    assert redis.hgetall("shop:job:job-1")["status"] == "completed"
+    assert logged_types(redis) == ["shop.job.completed.v1"]
+
+
+def test_without_redis_nothing_is_written_and_the_caller_hears_it(
+    domain: JobDomain, clock: FakeClock
+) -> None:
+    redis = FakeRedis()
+    redis.server.connected = False
+    with pytest.raises(RedisUnavailableError):
+        make_context(redis, domain, clock).publish_started()
+
+
+def test_by_default_a_context_uses_the_clock_on_the_wall(redis: RedisClient, domain: JobDomain) -> None:
+    redis.hset("shop:job:job-1", {"status": "queued"})
+    context = make_job_context(
+        redis=redis, domain=domain, events_channel="shop:events", job_id="job-1", user_id=7, queue_name="q"
+    )
+    context.publish_started()
+    assert context.identity["queue_name"] == "q"
+    assert redis.xrange("shop:events:log")[0]["fields"]["event"] == (
+        '{"type":"shop.job.started.v1","domain":"shop","job_id":"job-1","user_id":7,"queue":"q"}'
+    )

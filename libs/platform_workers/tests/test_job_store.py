@@ -1,0 +1,258 @@
+"""Records and indexes stay in step; absent fields stay absent; nothing leaks after expiry."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from builders import make_record
+from hypothesis import given
+from hypothesis import strategies as st
+from platform_core.clock import to_iso
+from platform_core.errors import DecodeError
+from platform_core.job_events import JobDomain
+from platform_core.job_types import JOB_PRIORITIES, JOB_STATUSES, BaseJobStatus, JobRecord
+from platform_workers.errors import JobExistsError
+from platform_workers.job_record_store import JobRecordEncoder, JobRecordStore
+from platform_workers.job_store import (
+    BaseJobStore,
+    parse_datetime_field,
+    parse_int_field,
+    parse_optional_str,
+    parse_status,
+    raise_if_exists,
+    read_log,
+)
+from platform_workers.redis import RedisClient
+from platform_workers.testing import FakeClock
+
+FULL: JobRecord = {
+    **make_record(status="failed"),
+    "message": "halfway",
+    "error": "boom",
+    "run_after": datetime(2026, 1, 2, 12, tzinfo=timezone(timedelta(hours=2))),
+    "started_at": datetime(2026, 1, 2, 12, tzinfo=UTC),
+    "finished_at": datetime(2026, 1, 2, 13, tzinfo=UTC),
+    "locked_by": "worker-1",
+    "locked_until": datetime(2026, 1, 2, 14, tzinfo=UTC),
+    "result_id": "file-1",
+    "result_bytes": 12,
+    "error_kind": "system",
+    "context": {"user_id": "user-1", "email": "me@example.com", "more": [1, None]},
+    "notifications": {"email": {"enabled": True, "on": ["SUCCESS"]}},
+}
+
+
+def test_a_record_comes_back_as_it_was_saved(store: JobRecordStore) -> None:
+    assert store.load("job-1") is None
+    store.save(FULL)
+    assert store.load("job-1") == FULL
+
+
+def test_absent_fields_are_absent_from_the_hash(store: JobRecordStore, redis: RedisClient) -> None:
+    store.save(FULL)
+    store.save(make_record())
+    stored = redis.hgetall("shop:job:job-1")
+    assert "" not in stored.values()
+    assert "context" not in stored
+    assert store.load("job-1") == make_record()
+
+
+def test_saving_keeps_the_fields_a_team_added(store: JobRecordStore, redis: RedisClient) -> None:
+    store.save(make_record())
+    redis.hset("shop:job:job-1", {"team_field": "x"})
+    store.save(make_record(status="processing"))
+    assert redis.hgetall("shop:job:job-1")["team_field"] == "x"
+
+
+def test_indexes_follow_the_status(store: JobRecordStore) -> None:
+    store.save(make_record("job-1"))
+    store.save(make_record("job-2"))
+    store.save(make_record("job-1", "processing"))
+    assert store.list_ids("status:queued") == ["job-2"]
+    assert store.list_ids("status:processing") == ["job-1"]
+    assert sorted(store.list_ids()) == ["job-1", "job-2"]
+    assert sorted(store.list_ids("type:image.resize")) == ["job-1", "job-2"]
+    assert sorted(store.list_ids("user:7")) == ["job-1", "job-2"]
+    assert store.count("status:queued") == 1
+
+
+def test_listing_is_newest_first_and_paged(store: JobRecordStore, clock: FakeClock) -> None:
+    for number in range(5):
+        store.save(make_record(f"job-{number}"))
+        clock.advance(1)
+    assert store.list_ids(limit=2) == ["job-4", "job-3"]
+    assert store.list_ids(offset=2, limit=2) == ["job-2", "job-1"]
+
+
+def test_an_expired_record_leaves_no_index_entry(
+    redis: RedisClient, domain: JobDomain, clock: FakeClock
+) -> None:
+    store = JobRecordStore(redis=redis, domain=domain, clock=clock, retention=timedelta(days=1))
+    for number in range(3):
+        store.save(make_record(f"job-{number}", "completed"))
+    store.save(make_record("running", "processing"))
+    assert 0 < redis.ttl("shop:job:job-0") <= 86_400
+    assert redis.ttl("shop:job:running") == -1
+    clock.advance(86_401)
+    assert store.purge(limit=2) == 2
+    assert store.purge() == 1
+    assert store.purge() == 0
+    assert store.list_ids() == ["running"]
+    left = [key for key in redis.keys("shop:*") if "totals" not in key]
+    assert sorted(left) == [
+        "shop:job:running", "shop:jobs:all", "shop:jobs:status:processing", "shop:jobs:type:image.resize",
+        "shop:jobs:user:7",
+    ]  # fmt: skip
+
+
+def test_every_outcome_clears_a_few_expired_ones(
+    redis: RedisClient, domain: JobDomain, clock: FakeClock
+) -> None:
+    store = JobRecordStore(redis=redis, domain=domain, clock=clock, retention=timedelta(days=1))
+    store.save(make_record("old", "failed"))
+    clock.advance(86_401)
+    store.save(make_record("new", "failed"))
+    assert store.list_ids() == ["new"]
+
+
+def test_a_finished_record_that_is_queued_again_does_not_expire(
+    store: JobRecordStore, redis: RedisClient
+) -> None:
+    store.save(make_record(status="failed"))
+    store.save(make_record(status="queued"))
+    assert redis.ttl("shop:job:job-1") == -1
+    assert redis.keys("shop:jobs:finished") == []
+
+
+def test_counters_tell_how_many_ever_reached_a_status(store: JobRecordStore, redis: RedisClient) -> None:
+    store.save(make_record("a"))
+    store.save(make_record("b"))
+    store.save(make_record("a", "failed"))
+    store.save(make_record("a", "failed"))
+    assert redis.hgetall("shop:jobs:totals") == {
+        "queued": "2", "queued:image.resize": "2", "failed": "1", "failed:image.resize": "1",
+    }  # fmt: skip
+
+
+def test_create_refuses_an_id_that_is_taken(store: JobRecordStore, redis: RedisClient) -> None:
+    raise_if_exists(redis.run_script(store.create_call(make_record())), "job-1")
+    reply = redis.run_script(store.create_call({**make_record(), "user_id": 8}))
+    with pytest.raises(JobExistsError, match="job-1"):
+        raise_if_exists(reply, "job-1")
+    loaded = store.load("job-1")
+    assert loaded is not None
+    assert loaded["user_id"] == 7
+    assert [line["message"] for line in read_log(redis, store.domain, "job-1")] == [
+        "submitted as image.resize"
+    ]
+
+
+class NoteStatus(BaseJobStatus):
+    """A team's own status: the base and one field more."""
+
+    note: str
+
+
+class NoteEncoder:
+    def encode(self, status: NoteStatus) -> dict[str, str]:
+        return {
+            "user_id": str(status["user_id"]),
+            "status": status["status"],
+            "progress": str(status["progress"]),
+            "created_at": to_iso(status["created_at"]),
+            "updated_at": to_iso(status["updated_at"]),
+            "note": status["note"],
+        }
+
+    def decode(self, job_id: str, raw: Mapping[str, str]) -> NoteStatus:
+        return {
+            "job_id": job_id,
+            "user_id": parse_int_field(raw, "user_id"),
+            "status": parse_status(raw),
+            "progress": parse_int_field(raw, "progress"),
+            "message": parse_optional_str(raw, "message"),
+            "created_at": parse_datetime_field(raw, "created_at"),
+            "updated_at": parse_datetime_field(raw, "updated_at"),
+            "error": parse_optional_str(raw, "error"),
+            "note": raw["note"],
+        }
+
+
+def test_a_team_keeps_its_own_status_type(redis: RedisClient, domain: JobDomain) -> None:
+    store: BaseJobStore[NoteStatus] = BaseJobStore(redis=redis, domain=domain, encoder=NoteEncoder())
+    moment = datetime(2026, 1, 2, tzinfo=UTC)
+    status: NoteStatus = {
+        "job_id": "n", "user_id": 1, "status": "queued", "progress": 0, "message": None,
+        "created_at": moment, "updated_at": moment, "error": None, "note": "mine",
+    }  # fmt: skip
+    redis.hset("shop:job:n", {"context": "{}"})
+    store.save(status)
+    assert store.load("n") == status
+    assert redis.hgetall("shop:job:n")["context"] == "{}"
+    assert store.list_ids("user:1") == ["n"]
+
+
+@pytest.mark.parametrize("status", JOB_STATUSES)
+def test_parse_status_knows_every_word(status: str) -> None:
+    assert parse_status({"status": status}) == status
+
+
+def test_parse_helpers_name_the_field() -> None:
+    def fault(call: str, raw: Mapping[str, str]) -> str:
+        with pytest.raises(DecodeError) as caught:
+            if call == "status":
+                parse_status(raw)
+            elif call == "int":
+                parse_int_field(raw, "user_id")
+            else:
+                parse_datetime_field(raw, "created_at")
+        return str(caught.value)
+
+    assert fault("status", {}) == "status: expected str, found missing"
+    assert fault("status", {"status": "done"}).startswith("status: expected queued|")
+    assert fault("int", {"user_id": "1e3"}).startswith("user_id: expected int")
+    assert fault("int", {"user_id": "٣"}).startswith("user_id: expected int")
+    assert fault("int", {}) == "user_id: expected str, found missing"
+    assert "created_at" in fault("time", {"created_at": "yesterday"})
+    assert "without offset" in fault("time", {"created_at": "2026-01-02T03:04:05"})
+    assert parse_int_field({"n": "-12"}, "n") == -12
+    assert parse_optional_str({"error": ""}, "error") is None
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("priority", "urgent"), ("error_kind", "nobody"), ("payload", "{"), ("context", "nope"), ("run", "x")],
+)
+def test_a_broken_hash_is_refused_by_name(field: str, value: str) -> None:
+    encoder = JobRecordEncoder()
+    with pytest.raises(DecodeError):
+        encoder.decode("job-1", {**encoder.encode(FULL), field: value})
+
+
+@pytest.mark.parametrize("priority", JOB_PRIORITIES)
+def test_priorities_round_trip(priority: str) -> None:
+    encoder = JobRecordEncoder()
+    raw = {**encoder.encode(make_record()), "priority": priority, "error_kind": "user"}
+    record = encoder.decode("job-1", raw)
+    assert (record["priority"], record["error_kind"]) == (priority, "user")
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+TIMES = st.datetimes(timezones=st.just(UTC))
+
+
+@given(
+    message=TEXTS | st.none(),
+    moment=TIMES,
+    count=st.integers(0, 2**31),
+    payload=st.dictionaries(TEXTS, TEXTS),
+)
+def test_any_record_round_trips(
+    message: str | None, moment: datetime, count: int, payload: dict[str, str]
+) -> None:
+    encoder = JobRecordEncoder()
+    record: JobRecord = {
+        **make_record(), "message": message, "created_at": moment, "started_at": moment,
+        "result_bytes": count, "payload": dict(payload.items()),
+    }  # fmt: skip
+    assert encoder.decode("job-1", encoder.encode(record)) == record
