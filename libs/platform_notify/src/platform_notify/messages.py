@@ -5,6 +5,7 @@ character of theirs reaches a header (RFC 5322 section 2.2), and no invisible ch
 person reads.
 """
 
+import re
 import unicodedata
 from typing import TypedDict
 
@@ -14,6 +15,8 @@ MAX_SENDER_NAME = 100
 
 # Bidirectional overrides and isolates: with them `exe.txt` can be shown where `txt.exe` stands.
 _BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# What programs write to colour a terminal (ECMA-48, 5.4).
+_TERMINAL_CODES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 _CUT_MARK = "…"
 
 
@@ -52,7 +55,7 @@ def clean_line(text: str, limit: int) -> str:
         The text with every run of white space and control characters as one space, without lone
         surrogates and bidirectional controls.
     """
-    kept = "".join(_visible(character, " ") for character in text)
+    kept = "".join(_visible(character, " ") for character in _TERMINAL_CODES.sub("", text))
     return _cut(" ".join(kept.split()), limit)
 
 
@@ -63,7 +66,7 @@ def clean_text(text: str, limit: int) -> str:
         text: anything.
         limit: the most characters to return, at least 1. What is cut off is marked with `…`.
     """
-    unified = text.replace("\r\n", "\n").replace("\r", "\n")
+    unified = _TERMINAL_CODES.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
     kept = "".join(character if character in "\n\t" else _visible(character, "") for character in unified)
     return _cut("\n".join(line.rstrip() for line in kept.split("\n")).strip("\n"), limit)
 
