@@ -1,0 +1,1 @@
+"""The command `jobs`: talks to the HTTP API alone, never to Redis."""

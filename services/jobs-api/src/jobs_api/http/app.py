@@ -1,0 +1,47 @@
+"""Puts the routes together into the web application."""
+
+from collections.abc import Callable
+from typing import Final
+
+from litestar import Litestar, Request, Response
+from litestar.datastructures import State
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+
+from jobs_api.http.events import event_routes
+from jobs_api.http.files import file_routes
+from jobs_api.http.health import health_routes
+from jobs_api.http.jobs import job_routes
+from jobs_api.http.problems import exception_handler
+from jobs_api.http.services import Services
+
+VERSION: Final = "1"
+
+
+def make_app(services: Services) -> Litestar:
+    """Return the application; it starts and stops the event hub with itself."""
+    hub = services["hub"]
+
+    async def start() -> None:
+        hub.start()
+
+    async def stop() -> None:
+        await hub.stop()
+
+    handlers: dict[
+        int | type[Exception], Callable[[Request[object, object, State], Exception], Response[bytes]]
+    ] = {Exception: exception_handler(services["logger"])}
+    return Litestar(
+        [
+            file_routes(services),
+            job_routes(services),
+            event_routes(services),
+            health_routes(services),
+        ],
+        exception_handlers=handlers,
+        on_startup=[start],
+        on_shutdown=[stop],
+        logging_config=None,
+        # The document alone, at /schema/openapi.json: the pages that show it load scripts from elsewhere.
+        openapi_config=OpenAPIConfig(title="Jobs", version=VERSION, render_plugins=[JsonRenderPlugin()]),
+    )

@@ -1,0 +1,109 @@
+"""The events of one job as Server-Sent Events: `GET /v1/jobs/{domain}/{job_id}/events`.
+
+First comes `state` (the record), then `started`, `progress`, `completed` and `failed` as they are published,
+each with the event as it is on the wire. After an outcome comes a last `state`, and the stream ends. When
+something may have been missed in between, another `state` says where the job is.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Final
+
+from litestar import Router, get
+from litestar.response import ServerSentEvent, ServerSentEventMessage
+from platform_core.event_families import KnownEventV1
+from platform_core.job_events import JobDomain
+from platform_core.job_types import is_outcome
+from platform_core.json_values import encode_json, to_json_value
+
+from jobs_api.event_hub import EventHub, Heard
+from jobs_api.http.services import Services
+from jobs_api.job_records import FoundJob, JobRecords
+
+HEARTBEAT_SECONDS: Final = 10.0
+"""How long a stream may be silent. Then the record is read again: the vendor's client may have lost and
+renewed the subscription without a word."""
+
+RETRY_MILLISECONDS: Final = 2000
+"""How long a browser waits before it connects again."""
+
+
+def event_routes(services: Services, *, heartbeat_seconds: float = HEARTBEAT_SECONDS) -> Router:
+    """Return the route of one job's events."""
+    records, hub = services["records"], services["hub"]
+
+    @get("/{domain:str}/{job_id:str}/events", summary="Follow a job")
+    async def events(domain: str, job_id: str) -> ServerSentEvent:
+        """Send the job's state, then its events until its outcome."""
+        found = await asyncio.to_thread(records.load, domain, job_id)
+        follower = Follower(hub, records, found["domain"], job_id, heartbeat_seconds)
+        return ServerSentEvent(follower.messages())
+
+    return Router("/v1/jobs", route_handlers=[events], tags=["jobs"])
+
+
+class Follower:
+    """Follows one job for one client.
+
+    Args:
+        hub: live events.
+        records: where the job's state is read.
+        domain: the job's domain.
+        job_id: the job; it is known to exist.
+        heartbeat_seconds: how long the stream may be silent.
+    """
+
+    def __init__(
+        self, hub: EventHub, records: JobRecords, domain: JobDomain, job_id: str, heartbeat_seconds: float
+    ) -> None:
+        self._hub = hub
+        self._records = records
+        self._domain = domain
+        self._job_id = job_id
+        self._heartbeat_seconds = heartbeat_seconds
+        self._last_state = ""
+
+    async def messages(self) -> AsyncIterator[ServerSentEventMessage]:
+        """Give what is sent to the client, until the job's outcome."""
+        # Listening begins before the record is read, so nothing can happen unseen in between.
+        with self._hub.listen(self._domain, self._job_id) as listener:
+            found = await self._load()
+            yield self._state(found, retry=RETRY_MILLISECONDS)
+            while not is_outcome(found["record"]["status"]):
+                heard = await listener.next(self._heartbeat_seconds)
+                if heard["kind"] == "closed":
+                    return
+                if heard["kind"] == "event":
+                    yield event_message(heard["event"])
+                if may_have_moved(heard):
+                    found = await self._load()
+                    if self._changed(found):
+                        yield self._state(found)
+                    elif heard["kind"] == "quiet":
+                        yield ServerSentEventMessage(data=None, comment="still here")
+
+    async def _load(self) -> FoundJob:
+        return await asyncio.to_thread(self._records.load, self._domain, self._job_id)
+
+    def _changed(self, found: FoundJob) -> bool:
+        return encode_json(found["document"]) != self._last_state
+
+    def _state(self, found: FoundJob, retry: int | None = None) -> ServerSentEventMessage:
+        self._last_state = encode_json(found["document"])
+        return ServerSentEventMessage(event="state", data=self._last_state, retry=retry)
+
+
+def event_message(event: KnownEventV1) -> ServerSentEventMessage:
+    """Return an event for the stream, named by the last word of its type."""
+    return ServerSentEventMessage(event=event_word(event), data=encode_json(to_json_value(event)))
+
+
+def event_word(event: KnownEventV1) -> str:
+    """Name an event: `started`, `progress`, `completed`, `failed`, or `metrics` for a training metric."""
+    _, group, word, _ = event["type"].split(".")
+    return word if group == "job" else group
+
+
+def may_have_moved(heard: Heard) -> bool:
+    """Tell whether the record must be read: after silence, a gap, or what looks like an outcome."""
+    return heard["kind"] != "event" or event_word(heard["event"]) in {"completed", "failed"}

@@ -1,0 +1,104 @@
+"""The body of `POST /v1/jobs`: from bytes to a `JobRequest`, every fault with its field."""
+
+from datetime import datetime
+from typing import Annotated, Final, NotRequired, TypedDict
+
+from msgspec import Meta
+from platform_core.errors import DecodeError
+from platform_core.event_codec import Int64
+from platform_core.job_events import JobDomain
+from platform_core.job_types import JobPriority
+from platform_core.json_values import JsonObject, convert_as, decode_json, type_name
+from platform_workers.submission import JobRequest
+
+from jobs_api.http.problems import FieldFault, ProblemError
+
+MAX_BODY_BYTES: Final = 1024 * 1024
+MAX_ATTEMPTS: Final = 100
+
+
+class JobBody(TypedDict):
+    """The fields that have a fixed shape. `payload`, `context` and `notifications` are any JSON here."""
+
+    domain: NotRequired[JobDomain]
+    job_type: Annotated[str, Meta(min_length=1, max_length=64)]
+    user_id: Int64
+    priority: NotRequired[JobPriority]
+    run_after: NotRequired[str]
+    max_attempts: NotRequired[Annotated[int, Meta(ge=1, le=MAX_ATTEMPTS)]]
+
+
+_AS_GIVEN: Final = ("payload", "context", "notifications")
+_FIELDS: Final = (*JobBody.__annotations__, *_AS_GIVEN)
+
+
+def decode_job_body(body: bytes, default_domain: JobDomain) -> tuple[JobDomain, JobRequest]:
+    """Return the domain and the request.
+
+    Raises:
+        ProblemError: no JSON object (400), or fields that do not belong here (422).
+        DecodeError: a field has the wrong shape; its path names it.
+    """
+    document = _decode_object(body)
+    _refuse_unknown(document)
+    fields = convert_as({name: document[name] for name in document if name not in _AS_GIVEN}, JobBody)
+    if "payload" not in document:
+        raise DecodeError("$.payload", "object", "missing")
+    request: JobRequest = {
+        "job_type": fields["job_type"],
+        "payload": document["payload"],
+        "user_id": fields["user_id"],
+    }
+    if "priority" in fields:
+        request["priority"] = fields["priority"]
+    if "run_after" in fields:
+        request["run_after"] = _moment(fields["run_after"])
+    if "max_attempts" in fields:
+        request["max_attempts"] = fields["max_attempts"]
+    if "context" in document:
+        request["context"] = document["context"]
+    if "notifications" in document:
+        request["notifications"] = document["notifications"]
+    return fields.get("domain", default_domain), request
+
+
+def _decode_object(body: bytes) -> JsonObject:
+    try:
+        value = decode_json(body)
+    except DecodeError as error:
+        raise ProblemError(
+            {"status": 400, "word": "no-json", "detail": f"The body is no JSON: {error.found}."}
+        ) from None
+    if not isinstance(value, dict):
+        raise ProblemError(
+            {
+                "status": 400,
+                "word": "no-json",
+                "detail": f"The body must be a JSON object, and is of type {type_name(value)}.",
+            }
+        )
+    return value
+
+
+def _refuse_unknown(document: JsonObject) -> None:
+    faults: list[FieldFault] = [
+        {"field": name, "detail": f"unknown field; known: {', '.join(_FIELDS)}"}
+        for name in document
+        if name not in _FIELDS
+    ]
+    if faults:
+        names = ", ".join(fault["field"] for fault in faults)
+        raise ProblemError(
+            {"status": 422, "word": "invalid-fields", "detail": f"unknown field: {names}", "errors": faults}
+        )
+
+
+def _moment(text: str) -> datetime:
+    wanted = DecodeError("$.run_after", "ISO 8601 time with offset, as 2026-01-31T12:00:00+00:00", "str")
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise wanted from None
+    if moment.utcoffset() is None:
+        raise wanted
+    return moment

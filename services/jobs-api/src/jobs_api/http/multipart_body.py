@@ -1,0 +1,98 @@
+"""Takes the file out of a `multipart/form-data` body as it comes in; nothing is kept in memory or on disk.
+
+The one module that imports the parser `multipart`.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from email.message import Message
+from typing import Final, TypeAlias
+
+from multipart import MultipartError, MultipartSegment, PushMultipartParser
+
+from jobs_api.http.problems import ProblemError
+
+FILE_FIELD: Final = "file"
+MAX_FIELDS: Final = 16
+
+_Event: TypeAlias = MultipartSegment | bytes | bytearray | None
+
+# Bound once with a plain type: the vendor's exception class takes untyped arguments.
+_BROKEN_BODY: type[Exception] = MultipartError
+
+
+class UploadedPart:
+    """The part of the form with the file: its name and type, then its content once."""
+
+    def __init__(self, name: str | None, content_type: str, events: AsyncIterator[_Event]) -> None:
+        self.name = name
+        self.content_type = content_type
+        self._events = events
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Give the content; then read the rest of the form, so that a broken end is noticed."""
+        inside = True
+        async for event in self._events:
+            if event is None:
+                inside = False
+            elif inside and isinstance(event, bytes | bytearray):
+                yield bytes(event)
+
+
+def boundary_of(content_type: str) -> str | None:
+    """Return the boundary when a `Content-Type` says `multipart/form-data`, else None.
+
+    Raises:
+        ProblemError: it is such a form and names no boundary.
+    """
+    header = Message()
+    header["content-type"] = content_type
+    if header.get_content_type() != "multipart/form-data":
+        return None
+    boundary = header.get_boundary()
+    if not boundary:
+        raise _broken("the Content-Type names no boundary")
+    return boundary
+
+
+async def open_file_part(boundary: str, body: AsyncIterator[bytes]) -> UploadedPart:
+    """Read on to the field `file` and return it; its content has not been read yet.
+
+    Raises:
+        ProblemError: the form is broken, or has no file in a field `file`.
+    """
+    events = _events(boundary, body)
+    async for event in events:
+        if isinstance(event, MultipartSegment):
+            field: str | None = event.name
+            if field == FILE_FIELD:
+                name: str | None = event.filename
+                content_type: str | None = event.content_type
+                return UploadedPart(name, content_type or "application/octet-stream", events)
+    raise ProblemError(
+        {
+            "status": 422,
+            "word": "invalid-fields",
+            "detail": "file: the form has no file in a field named `file`",
+            "errors": [{"field": FILE_FIELD, "detail": "expected a file, found missing"}],
+        }
+    )
+
+
+async def _events(boundary: str, body: AsyncIterator[bytes]) -> AsyncIterator[_Event]:
+    try:
+        parser: PushMultipartParser = PushMultipartParser(boundary, max_segment_count=MAX_FIELDS)
+        async for chunk in body:
+            # An empty chunk would end the form; the end is told once, below.
+            if chunk:
+                parts: Iterator[_Event] = parser.parse(chunk)
+                for part in parts:
+                    yield part
+        end: Iterator[_Event] = parser.parse(b"")
+        for part in end:
+            yield part
+    except _BROKEN_BODY as error:
+        raise _broken(str(error)) from None
+
+
+def _broken(why: str) -> ProblemError:
+    return ProblemError({"status": 400, "word": "broken-form", "detail": f"The form can't be read: {why}."})

@@ -1,0 +1,134 @@
+"""Errors as RFC 9457 problem documents: what went wrong, in words, and which field is at fault."""
+
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from typing import Final, NotRequired, TypedDict
+
+from litestar import Request, Response
+from litestar.datastructures import State
+from platform_core.errors import DecodeError, PlatformError
+from platform_core.json_values import JsonObject, encode_json
+from platform_core.logging import Logger
+from platform_workers.errors import JobNotFoundError, RedisUnavailableError, UnknownJobTypeError
+
+from jobs_api.object_store import FileMissingError, ObjectStoreError
+
+PROBLEM_TYPE: Final = "application/problem+json"
+RETRY_AFTER_SECONDS: Final = 5
+
+
+class FieldFault(TypedDict):
+    """One field at fault: its path in the body (`payload.columns[0]`), and what is wrong."""
+
+    field: str
+    detail: str
+
+
+class Problem(TypedDict):
+    """What is answered.
+
+    Attributes:
+        status: the HTTP status.
+        word: names the kind of problem; the last part of its `type`.
+        detail: one or two sentences for a person.
+        errors: the fields at fault.
+        headers: sent along.
+    """
+
+    status: int
+    word: str
+    detail: str
+    errors: NotRequired[Sequence[FieldFault]]
+    headers: NotRequired[dict[str, str]]
+
+
+class ProblemError(PlatformError):
+    """Raised by a route to answer with a problem."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem["detail"])
+        self.problem = problem
+
+
+def problem_response(problem: Problem) -> Response[bytes]:
+    """Return the answer for a problem."""
+    status = HTTPStatus(problem["status"])
+    document: JsonObject = {
+        "type": f"urn:jobs-api:{problem['word']}",
+        "title": status.phrase,
+        "status": status.value,
+        "detail": problem["detail"],
+    }
+    errors = problem.get("errors", ())
+    if errors:
+        document["errors"] = [{"field": fault["field"], "detail": fault["detail"]} for fault in errors]
+    return Response(
+        encode_json(document).encode(),
+        status_code=status.value,
+        media_type=PROBLEM_TYPE,
+        headers=problem.get("headers"),
+    )
+
+
+def field_fault(error: DecodeError) -> FieldFault:
+    """Return a decode error as the fault of a field of the body."""
+    field = error.path.removeprefix("$").removeprefix(".") or "body"
+    return {"field": field, "detail": f"expected {error.expected}, found {error.found}"}
+
+
+def problem_of(error: Exception, logger: Logger) -> Problem:
+    """Return the problem that an exception is; one that nobody foresaw is logged and told as a 500."""
+    match error:
+        case ProblemError():
+            return error.problem
+        case DecodeError():
+            fault = field_fault(error)
+            detail = f"{fault['field']}: {fault['detail']}"
+            return {"status": 422, "word": "invalid-fields", "detail": detail, "errors": [fault]}
+        case UnknownJobTypeError():
+            text = str(error).removeprefix("job_type: ")
+            fault = {"field": "job_type", "detail": text}
+            return {"status": 422, "word": "invalid-fields", "detail": f"job_type: {text}", "errors": [fault]}
+        case JobNotFoundError():
+            return {"status": 404, "word": "job-not-found", "detail": str(error)}
+        case FileMissingError():
+            return {"status": 404, "word": "file-not-found", "detail": str(error)}
+        case RedisUnavailableError():
+            logger.warning("http.redis_away", error=str(error))
+            return _later("redis-away", "Redis does not answer. Nothing was changed; try again in a moment.")
+        case ObjectStoreError():
+            logger.error("http.object_store_failed", error=str(error))
+            return _later("object-store-away", "The object store does not answer; try again in a moment.")
+        case _:
+            return _other(error, logger)
+
+
+def exception_handler(
+    logger: Logger,
+) -> Callable[[Request[object, object, State], Exception], Response[bytes]]:
+    """Return the one handler of all exceptions."""
+
+    def answer(_request: Request[object, object, State], error: Exception) -> Response[bytes]:
+        return problem_response(problem_of(error, logger))
+
+    return answer
+
+
+def _later(word: str, detail: str) -> Problem:
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    return {"status": 503, "word": word, "detail": detail, "headers": headers}
+
+
+def _other(error: Exception, logger: Logger) -> Problem:
+    # The web framework's own refusals (no such path, wrong method, body too large) carry a status.
+    status: object = getattr(error, "status_code", None)
+    if isinstance(status, int) and status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        headers: object = getattr(error, "headers", None)
+        detail: object = getattr(error, "detail", "")
+        problem: Problem = {"status": status, "word": "request", "detail": str(detail)}
+        if isinstance(headers, dict):
+            named: dict[object, object] = headers
+            problem["headers"] = {str(name): str(value) for name, value in named.items()}
+        return problem
+    logger.error("http.unexpected", error=repr(error))
+    return {"status": 500, "word": "unexpected", "detail": "Something went wrong here. It was logged."}

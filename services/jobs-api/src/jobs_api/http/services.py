@@ -1,0 +1,35 @@
+"""What the routes work with; `wiring.py` builds it."""
+
+from collections.abc import Mapping
+from typing import TypedDict
+
+from platform_core.job_events import JobDomain
+from platform_core.logging import Logger
+from platform_workers.redis import RedisClient
+from platform_workers.submission import JobSubmitter
+
+from jobs_api.event_hub import EventHub
+from jobs_api.job_records import JobRecords
+from jobs_api.object_store import FileStore
+
+
+class Services(TypedDict):
+    """Everything behind the routes.
+
+    Attributes:
+        redis: the connection, for readiness.
+        files: uploads and results.
+        records: jobs, for reading.
+        submitters: what takes jobs, by domain.
+        hub: live events.
+        max_upload_bytes: the largest file that is taken.
+        logger: for what nobody foresaw.
+    """
+
+    redis: RedisClient
+    files: FileStore
+    records: JobRecords
+    submitters: Mapping[JobDomain, JobSubmitter]
+    hub: EventHub
+    max_upload_bytes: int
+    logger: Logger

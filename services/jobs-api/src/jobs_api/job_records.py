@@ -1,0 +1,148 @@
+"""Reads the jobs of every domain, and gives them as the JSON that the API answers with."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final, TypedDict
+
+from platform_core.clock import to_iso
+from platform_core.errors import DecodeError
+from platform_core.event_codec import JobId
+from platform_core.job_events import JobDomain, job_domain
+from platform_core.job_types import JobRecord, job_key
+from platform_core.json_values import JsonObject, convert_as
+from platform_workers.errors import JobNotFoundError
+from platform_workers.job_record_store import JobRecordEncoder
+from platform_workers.job_store import read_log
+from platform_workers.redis import RedisClient
+
+# A team may keep a status type of its own with the base fields alone (DESIGN section 3). Its jobs can be read
+# here too; what they do not have is filled in for reading and left out of the answer.
+_NOT_IN_BASE: Final[Mapping[str, str]] = {
+    "job_type": "",
+    "payload": "null",
+    "priority": "normal",
+    "queue": "",
+    "attempt_count": "0",
+    "max_attempts": "1",
+    "run": "1",
+}
+
+
+class FoundJob(TypedDict):
+    """A job as read.
+
+    Attributes:
+        domain: its domain.
+        record: its record.
+        document: the record as JSON, with ISO 8601 times and the domain.
+    """
+
+    domain: JobDomain
+    record: JobRecord
+    document: JsonObject
+
+
+class JobRecords:
+    """Reads job records and logs of any domain.
+
+    Args:
+        redis: the connection.
+    """
+
+    def __init__(self, redis: RedisClient) -> None:
+        self._redis = redis
+        self._encoder = JobRecordEncoder()
+
+    def load(self, domain: str, job_id: str) -> FoundJob:
+        """Return a job.
+
+        Args:
+            domain: as it came from a client.
+            job_id: as it came from a client.
+
+        Raises:
+            JobNotFoundError: there is no such job; also for a domain or an id that can't be one.
+            DecodeError: the stored record is damaged.
+            RedisUnavailableError: Redis does not answer.
+        """
+        checked, key = self._key(domain, job_id)
+        raw = self._redis.hgetall(key)
+        if not raw:
+            raise _not_found(domain, job_id)
+        record = self._encoder.decode(job_id, {**_NOT_IN_BASE, **raw})
+        document = job_document(checked, record)
+        for name in _NOT_IN_BASE.keys() - raw.keys():
+            del document[name]
+        return {"domain": checked, "record": record, "document": document}
+
+    def log_lines(self, domain: str, job_id: str) -> list[JsonObject]:
+        """Return a job's log, oldest line first: `time`, `level` and `message`.
+
+        Raises:
+            JobNotFoundError: there is no such job.
+            RedisUnavailableError: Redis does not answer.
+        """
+        found = self.load(domain, job_id)
+        return [
+            {"time": _time_of(line["id"]), "level": line["level"], "message": line["message"]}
+            for line in read_log(self._redis, found["domain"], job_id)
+        ]
+
+    def _key(self, domain: str, job_id: str) -> tuple[JobDomain, str]:
+        try:
+            checked = job_domain(domain)
+            return checked, job_key(checked, convert_as(job_id, JobId))
+        except DecodeError:
+            raise _not_found(domain, job_id) from None
+
+
+def job_document(domain: JobDomain, record: JobRecord) -> JsonObject:
+    """Return a record as JSON; an absent optional field is absent here too."""
+    document: JsonObject = {
+        "domain": domain,
+        "job_id": record["job_id"],
+        "job_type": record["job_type"],
+        "status": record["status"],
+        "progress": record["progress"],
+        "message": record["message"],
+        "error": record["error"],
+        "user_id": record["user_id"],
+        "priority": record["priority"],
+        "queue": record["queue"],
+        "run": record["run"],
+        "attempt_count": record["attempt_count"],
+        "max_attempts": record["max_attempts"],
+        "created_at": to_iso(record["created_at"]),
+        "updated_at": to_iso(record["updated_at"]),
+        "payload": record["payload"],
+    }
+    times: dict[str, datetime | None] = {
+        "run_after": record.get("run_after"),
+        "started_at": record.get("started_at"),
+        "finished_at": record.get("finished_at"),
+        "locked_until": record.get("locked_until"),
+    }
+    document |= {name: to_iso(moment) for name, moment in times.items() if moment is not None}
+    if "locked_by" in record:
+        document["locked_by"] = record["locked_by"]
+    if "result_id" in record:
+        document["result_id"] = record["result_id"]
+    if "result_bytes" in record:
+        document["result_bytes"] = record["result_bytes"]
+    if "error_kind" in record:
+        document["error_kind"] = record["error_kind"]
+    if "context" in record:
+        document["context"] = record["context"]
+    if "notifications" in record:
+        document["notifications"] = record["notifications"]
+    return document
+
+
+def _not_found(domain: str, job_id: str) -> JobNotFoundError:
+    return JobNotFoundError(f"there is no job {domain}/{job_id}")
+
+
+def _time_of(entry_id: str) -> str:
+    """Return the time in a stream entry's id, whose first part is milliseconds since 1970."""
+    milliseconds = int(entry_id.partition("-")[0])
+    return to_iso(datetime.fromtimestamp(milliseconds / 1000, tz=UTC))

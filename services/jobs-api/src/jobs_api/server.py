@@ -1,0 +1,48 @@
+"""Runs the application in uvicorn, and stops it without cutting anybody off."""
+
+import socket
+from typing import Final
+
+import uvicorn
+from litestar import Litestar
+from typing_extensions import override
+
+from jobs_api.event_hub import EventHub
+
+GRACE_SECONDS: Final = 8
+"""How long requests under way may take after SIGTERM."""
+
+
+class ApiServer(uvicorn.Server):
+    """Uvicorn's server, which ends open event streams first: they would never end by themselves."""
+
+    def __init__(self, config: uvicorn.Config, hub: EventHub) -> None:
+        super().__init__(config)
+        self._hub = hub
+
+    @override
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the streams, finish the other requests, then stop."""
+        self._hub.close_listeners()
+        await super().shutdown(sockets)
+
+
+def make_server(app: Litestar, hub: EventHub, *, host: str, port: int) -> ApiServer:
+    """Return a server for the application, not started yet."""
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    return ApiServer(config, hub)
+
+
+def serve(app: Litestar, hub: EventHub, *, host: str, port: int) -> int:
+    """Serve until SIGTERM or SIGINT; return the exit code, 1 when the server could not start."""
+    server = make_server(app, hub, host=host, port=port)
+    server.run()
+    return 0 if server.started else 1

@@ -1,0 +1,99 @@
+"""Builds the concrete objects of the API and the worker from their settings; the only place that does."""
+
+import tempfile
+from pathlib import Path
+from typing import TypedDict
+from uuid import uuid4
+
+from litestar import Litestar
+from platform_core.clock import SystemClock
+from platform_core.job_events import default_events_channel
+from platform_core.logging import configure_logging, get_logger
+from platform_core.queues import FILES_QUEUE
+from platform_workers.event_subscriber import LiveEvents
+from platform_workers.handlers import HandlerRegistry
+from platform_workers.job_queue import RqJobQueue
+from platform_workers.job_record_store import JobRecordStore
+from platform_workers.redis import RedisClient, connect
+from platform_workers.rq_harness import WorkerConfig
+from platform_workers.submission import JobSubmitter
+
+from jobs_api.event_hub import EventHub
+from jobs_api.http.app import make_app
+from jobs_api.http.services import Services
+from jobs_api.job_records import JobRecords
+from jobs_api.object_store import FileStore, open_file_store
+from jobs_api.registry import FILES, FileJobs, make_registry
+from jobs_api.settings import ApiSettings, LogSettings, WorkerSettings
+
+
+class Api(TypedDict):
+    """The API, ready to be served; `hub` is closed before the server waits for its last answers."""
+
+    app: Litestar
+    hub: EventHub
+
+
+def new_file_id() -> str:
+    """Return a random file id that nobody can guess."""
+    return uuid4().hex
+
+
+def set_up_logging(service: str, settings: LogSettings) -> None:
+    """Set up the logs of this process."""
+    configure_logging(service=service, json=settings["json"], level=settings["level"])
+
+
+def build_api(settings: ApiSettings) -> Api:
+    """Build the API. Nothing connects before the first request.
+
+    Raises:
+        ObjectStoreError: the object store can't be opened.
+    """
+    redis = connect(settings["redis_url"])
+    store = open_file_store(settings["object_store_url"], new_id=new_file_id)
+    return assemble_api(redis, store, settings)
+
+
+def assemble_api(redis: RedisClient, store: FileStore, settings: ApiSettings) -> Api:
+    """Build the API around a Redis connection and a file store."""
+    # The API runs no job; of the registry it needs the payload types and the limits.
+    registry = make_registry(FileJobs(store=store, work_folder=Path(tempfile.gettempdir())))
+    hub = EventHub(LiveEvents(redis), logger=get_logger("jobs_api.event_hub"))
+    services: Services = {
+        "redis": redis,
+        "files": store,
+        "records": JobRecords(redis),
+        "submitters": {FILES: make_submitter(redis, registry)},
+        "hub": hub,
+        "max_upload_bytes": settings["max_upload_bytes"],
+        "logger": get_logger("jobs_api.http"),
+    }
+    return {"app": make_app(services), "hub": hub}
+
+
+def make_submitter(redis: RedisClient, registry: HandlerRegistry) -> JobSubmitter:
+    """Return what submits jobs of the registry's domain."""
+    clock = SystemClock()
+    return JobSubmitter(
+        store=JobRecordStore(redis=redis, domain=registry.domain, clock=clock),
+        queue=RqJobQueue(redis=redis, name=FILES_QUEUE),
+        registry=registry,
+        clock=clock,
+    )
+
+
+def build_worker(settings: WorkerSettings) -> WorkerConfig:
+    """Build what the worker runs.
+
+    Raises:
+        ObjectStoreError: the object store can't be opened.
+    """
+    store = open_file_store(settings["object_store_url"], new_id=new_file_id)
+    jobs = FileJobs(store=store, work_folder=settings["work_folder"])
+    return {
+        "redis_url": settings["redis_url"],
+        "queue_name": FILES_QUEUE,
+        "events_channel": default_events_channel(FILES),
+        "registry": make_registry(jobs),
+    }

@@ -1,0 +1,33 @@
+"""`jobs-worker`: runs the jobs of the domain `files` until it is told to stop."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from platform_core.errors import PlatformError
+from platform_workers.rq_harness import run_rq_worker
+
+from jobs_api.settings import read_worker_settings
+from jobs_api.wiring import build_worker, set_up_logging
+
+EXIT_SETTINGS: Final = 2
+
+
+def main() -> None:
+    """Run the command."""
+    sys.exit(run(os.environ, Path.cwd()))
+
+
+def run(environ: Mapping[str, str], folder: Path) -> int:
+    """Run the worker; return the exit code: 0 after SIGTERM or SIGINT, 2 when the settings are wrong."""
+    try:
+        settings = read_worker_settings(environ, folder)
+        config = build_worker(settings)
+    except PlatformError as error:
+        sys.stderr.write(f"jobs-worker: {error}\n")
+        return EXIT_SETTINGS
+    set_up_logging("jobs-worker", settings["log"])
+    run_rq_worker(config)
+    return 0
