@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from platform_core.job_events import JobDomain, job_domain
+
 from platform_workers.job_record_store import JobRecordStore
 from platform_workers.redis import RedisClient
 from platform_workers.testing import EmbeddedRedis, FakeClock, FakeRedis

@@ -1,4 +1,4 @@
-"""One call is one atomic step: record, indexes, job log, durable log and channel move together, or not at all."""
+"""One call is one atomic step: record, indexes, job log, durable log and channel move together or not."""
 
 from datetime import datetime, timedelta
 
@@ -7,6 +7,7 @@ from builders import make_record
 from platform_core.errors import DecodeError
 from platform_core.job_events import JobDomain, decode_job_event, default_events_channel
 from platform_core.job_types import JobStatusLiteral
+
 from platform_workers.errors import (
     JobNotFoundError,
     LeaseLostError,

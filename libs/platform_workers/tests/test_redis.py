@@ -3,8 +3,18 @@
 from pathlib import Path
 
 import pytest
+
 from platform_workers.errors import RedisCommandError, RedisUnavailableError
-from platform_workers.redis import RedisClient, Script, connect, load_script, run_in_transaction
+from platform_workers.redis import (
+    RedisClient,
+    Script,
+    _entries,
+    _mapping,
+    _text,
+    connect,
+    load_script,
+    run_in_transaction,
+)
 from platform_workers.testing import EmbeddedRedis, FakeRedis
 
 
@@ -214,3 +224,32 @@ def test_a_deleted_entry_is_left_out_of_what_is_taken_over(redis: RedisClient) -
 def test_a_url_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="scheme"):
         connect(url)
+
+
+def test_replies_of_another_shape_are_refused() -> None:
+    with pytest.raises(RedisCommandError, match="expected a mapping from Redis, found int"):
+        _mapping(3)
+    with pytest.raises(RedisCommandError, match="expected text from Redis, found NoneType"):
+        _text(None)
+    assert _entries([(b"1-0", None), (b"2-0", {b"a": b"1"})]) == [{"entry_id": "2-0", "fields": {"a": "1"}}]
+    assert _text("already text") == "already text"
+
+
+def test_a_lag_the_server_lost_count_of_is_left_out(real_redis: RedisClient) -> None:
+    ids = [real_redis.xadd("log", {"event": str(number)}, max_length=100) for number in range(3)]
+    real_redis.xgroup_create("log", "notifier", start=ids[0])
+    real_redis.connection.xdel("log", ids[1])
+    state = real_redis.xgroup_state("log", "notifier")
+    assert state is not None
+    assert "lag" not in state
+
+
+def test_some_fields_of_a_hash(redis: RedisClient) -> None:
+    redis.hset("job", {"a": "1", "b": "2"})
+    assert redis.hmget("job", ["a", "c"]) == {"a": "1"}
+
+
+def test_lists_come_back_in_order(redis: RedisClient) -> None:
+    redis.connection.rpush("list", "a", "b", "c")
+    assert redis.lrange("list", 0, -1) == ["a", "b", "c"]
+    assert redis.lrange("list", 1, 1) == ["b"]

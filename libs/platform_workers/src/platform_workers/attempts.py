@@ -1,5 +1,6 @@
-"""One attempt of a job from start to settlement, without RQ: what runs inside the worker, and what puts
-right an attempt whose process died.
+"""One attempt of a job from start to settlement, without RQ.
+
+What runs inside the worker, and what puts right an attempt whose process died.
 
 Killed at any step, the record stays true: before `started` it waits in the queue, afterwards it is under a
 lease that runs out, and then `reap_expired` of any worker gives the job its next attempt or its failure.
@@ -19,7 +20,6 @@ from platform_core.json_values import JsonValue
 from platform_core.logging import Logger
 
 from platform_workers.errors import (
-    LeaseLostError,
     RedisUnavailableError,
     TransitionRefusedError,
     UnknownJobTypeError,
@@ -46,6 +46,9 @@ MAX_BACKOFF_SECONDS: Final = 3600.0
 
 # How long an attempt's end is tried again while Redis is away, and the pauses between (seconds).
 _SETTLE_PAUSES: Final = (0.2, 0.5, 1.0, 2.0, 5.0, *([10.0] * 30))
+
+
+_RANDOM: Final = random.SystemRandom()
 
 
 class AttemptEnvironment(TypedDict):
@@ -101,7 +104,7 @@ def backoff_seconds(base: float, attempt: int, jitter: float) -> float:
 
 def random_jitter() -> float:
     """Return a random number from 0 to 1."""
-    return random.random()  # spreads retries; nothing secret depends on it
+    return _RANDOM.random()
 
 
 class _Run:
@@ -144,6 +147,11 @@ class AttemptRunner:
     def __init__(self, environment: AttemptEnvironment) -> None:
         self._env = environment
         self._logger = environment["logger"]
+
+    @property
+    def environment(self) -> AttemptEnvironment:
+        """What the runner was made with."""
+        return self._env
 
     def lease_token(self, run: int, attempt: int) -> str:
         """Return the name under which this worker holds an attempt's lease."""
@@ -257,7 +265,7 @@ class AttemptRunner:
         """Run the handler; its result, or why it failed.
 
         Raises:
-            LeaseLostError: The job was given away meanwhile.
+            TransitionRefusedError: The job was given away, or ended, meanwhile.
         """
         job_id = record["job_id"]
         bound = self._bind(record)
@@ -267,8 +275,8 @@ class AttemptRunner:
             return bound(_Run(context, attempt=attempt, logger=self._logger))
         except JobUserError as error:
             return {"kind": "user", "message": _bounded(str(error)), "may_retry": False}
-        except LeaseLostError:
-            raise
+        except TransitionRefusedError:
+            raise  # the job is no longer this worker's: it has nothing more to say about it
         except self._env["timeout_error"]:
             limit = self._env["registry"].get(record["job_type"])["limits"]["timeout_seconds"]
             self._logger.error("worker.attempt_timed_out", job_id=job_id, timeout_seconds=limit)
@@ -337,8 +345,13 @@ class AttemptRunner:
         transition_id: str,
     ) -> None:
         limits = self._env["registry"].limits_of(record["job_type"])
-        pause = backoff_seconds(limits["backoff_seconds"], attempt, self._env["jitter"]())
-        run_at = self._env["clock"].now() + timedelta(seconds=pause)
+        now = self._env["clock"].now()
+        if guard == GUARD_EXPIRED:
+            # The lease was pause enough, and the engine's scheduler may have died with the worker.
+            run_at, run_after = None, now
+        else:
+            pause = backoff_seconds(limits["backoff_seconds"], attempt, self._env["jitter"]())
+            run_at = run_after = now + timedelta(seconds=pause)
         ticket: AttemptTicket = {
             "domain": self._env["registry"].domain,
             "job_id": record["job_id"],
@@ -347,7 +360,7 @@ class AttemptRunner:
             "timeout_seconds": limits["timeout_seconds"],
             "urgent": False,
         }
-        call = builder.retried(message, run_after=run_at, guard=guard, transition_id=transition_id)
+        call = builder.retried(message, run_after=run_after, guard=guard, transition_id=transition_id)
         reply = self._env["queue"].enqueue(ticket, call, run_at=run_at)
         read_reply(reply, step="retried", job_id=record["job_id"])
 

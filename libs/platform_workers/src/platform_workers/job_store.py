@@ -6,7 +6,7 @@ in `platform_workers.job_record_store`. Contract: DESIGN section 3.
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Final, Generic, Literal, Protocol, TypeVar
 
 from platform_core.clock import Clock, SystemClock, to_millis
 from platform_core.errors import DecodeError
@@ -21,6 +21,8 @@ DEFAULT_RETENTION = timedelta(days=30)
 
 JOB_SAVE = load_script(SCRIPTS, "job_index", "job_save")
 JOBS_PURGE = load_script(SCRIPTS, "job_index", "jobs_purge")
+
+_MAX_DIGITS: Final = 19  # of a signed 64-bit number
 
 SaveMode = Literal["save", "create"]
 
@@ -71,7 +73,7 @@ def parse_int_field(raw: Mapping[str, str], field: str) -> int:
     """
     text = required_str(raw, field)
     digits = text.removeprefix("-")
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= 19):
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= _MAX_DIGITS):
         raise DecodeError(field, "int in decimal digits", "str")
     return int(text)
 

@@ -13,8 +13,7 @@ from types import TracebackType
 from typing import NotRequired, Self, TypedDict
 
 from redis import Redis
-from redis.client import Pipeline as Pipeline
-from redis.client import PubSub
+from redis.client import Pipeline, PubSub
 from redis.exceptions import (
     ConnectionError as _ConnectionError,
 )
@@ -142,11 +141,17 @@ def _texts(value: object) -> list[str]:
     return [_text(item) for item in _items(value)]
 
 
-def _mapping(value: object) -> dict[str, str]:
+def _facts(value: object) -> dict[str, object]:
+    """Narrow a reply to a mapping, its values as they came."""
     if not isinstance(value, dict):
         raise RedisCommandError(f"expected a mapping from Redis, found {type(value).__name__}")
     pairs: dict[object, object] = value
-    return {_text(key): _text(item) for key, item in pairs.items()}
+    return {_text(key): item for key, item in pairs.items()}
+
+
+def _mapping(value: object) -> dict[str, str]:
+    """Narrow a reply to a mapping of texts."""
+    return {key: _text(item) for key, item in _facts(value).items()}
 
 
 def _entries(value: object) -> list[StreamEntry]:
@@ -290,11 +295,29 @@ class RedisClient:
             value = self._connection.hgetall(key)
         return _mapping(value)
 
+    def hmget(self, key: str, fields: Sequence[str]) -> dict[str, str]:
+        """Return those of the named fields that a hash has."""
+        with _translated():
+            values: object = self._connection.hmget(key, list(fields))
+        return {
+            field: _text(value)
+            for field, value in zip(fields, _items(values), strict=True)
+            if value is not None
+        }
+
     def hset(self, key: str, fields: Mapping[str, str]) -> None:
         """Set fields of a hash, keeping the others."""
         mapping: dict[FieldT, EncodableT] = dict(fields.items())
         with _translated():
             self._connection.hset(key, mapping=mapping)
+
+    # -- lists --------------------------------------------------------------------------------------
+
+    def lrange(self, key: str, start: int, stop: int) -> list[str]:
+        """Return a list's entries between two positions, both included; -1 is the last."""
+        with _translated():
+            value: object = self._connection.lrange(key, start, stop)
+        return _texts(value)
 
     # -- sets and sorted sets -----------------------------------------------------------------------
 
@@ -440,10 +463,7 @@ class RedisClient:
         except RedisCommandError:
             return None
         for item in _items(value):
-            if not isinstance(item, dict):
-                raise RedisCommandError(f"expected a mapping from Redis, found {type(item).__name__}")
-            raw: dict[object, object] = item
-            facts = {_text(name): fact for name, fact in raw.items()}
+            facts = _facts(item)
             if _text(facts["name"]) == group:
                 state: GroupState = {
                     "pending": int(_text(facts["pending"])),
@@ -464,10 +484,7 @@ class RedisClient:
             return []
         readers: list[GroupReader] = []
         for item in _items(value):
-            if not isinstance(item, dict):
-                raise RedisCommandError(f"expected a mapping from Redis, found {type(item).__name__}")
-            raw: dict[object, object] = item
-            facts = {_text(name): _text(fact) for name, fact in raw.items()}
+            facts = _mapping(item)
             readers.append(
                 {"name": facts["name"], "pending": int(facts["pending"]), "idle_ms": int(facts["idle"])}
             )

@@ -9,10 +9,11 @@ worker of the domain settles the attempt.
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final, NotRequired, TypedDict
+from typing import Final, NotRequired, Protocol, TypedDict
 
 from platform_core.clock import Clock, SystemClock
 from platform_core.logging import Logger, get_logger
+from redis.client import Pipeline
 from rq import Queue, Worker
 from rq.executions import Execution
 from rq.job import Job
@@ -26,7 +27,7 @@ from platform_workers.handlers import HandlerRegistry
 from platform_workers.job_context import new_token
 from platform_workers.job_queue import RqJobQueue
 from platform_workers.job_record_store import JobRecordStore
-from platform_workers.redis import REDIS_UNAVAILABLE, Pipeline, RedisClient, connect
+from platform_workers.redis import REDIS_UNAVAILABLE, RedisClient, connect
 
 RENEWAL_SECONDS: Final = 10
 """How often a busy worker renews its lease, and an idle one looks for leases that ran out."""
@@ -118,6 +119,10 @@ class PlatformWorker(Worker):
         """True after SIGTERM or SIGINT."""
         return self._shutdown_requested_date is not None
 
+    def work_on(self, *, burst: bool) -> None:
+        """Work until told to stop, until the queue is empty (`burst`), or until Redis is lost."""
+        self.work(burst=burst, with_scheduler=True, logging_level="WARNING")
+
     @contextmanager
     def _enduring_outages(self) -> Iterator[None]:
         try:
@@ -181,21 +186,39 @@ def run_rq_worker(config: WorkerConfig) -> None:
     """
     logger = get_logger("platform_workers.rq_harness")
     redis = connect(config["redis_url"])
-    burst = config.get("burst", False)
-    wait_for_redis(redis, wait=_wait, logger=logger)
-    while True:
+
+    def next_worker() -> PlatformWorker:
+        wait_for_redis(redis, wait=_wait, logger=logger)
         worker = make_worker(config, redis=redis, clock=SystemClock(), logger=logger)
-        logger.info(
-            "worker.started", queue=config["queue_name"], job_types=", ".join(config["registry"].job_types)
-        )
+        logger.info("worker.started", worker=worker.name, job_types=", ".join(config["registry"].job_types))
+        return worker
+
+    work_until_stopped(next_worker, burst=config.get("burst", False), logger=logger)
+    redis.close()
+
+
+class WorkLoop(Protocol):
+    """The part of RQ's worker that `work_until_stopped` drives."""
+
+    @property
+    def stop_requested(self) -> bool:
+        """True after SIGTERM or SIGINT."""
+
+    def work_on(self, *, burst: bool) -> None:
+        """Work until told to stop, until the queue is empty (`burst`), or until Redis is lost."""
+
+
+def work_until_stopped(next_worker: Callable[[], WorkLoop], *, burst: bool, logger: Logger) -> None:
+    """Run one worker after the other until one was told to stop; RQ's worker gives up when Redis is lost."""
+    while True:
+        worker = next_worker()
         try:
-            worker.work(burst=burst, with_scheduler=True, logging_level="WARNING")
+            worker.work_on(burst=burst)
         except _REDIS_AWAY as error:
             logger.warning("worker.redis_away", error=str(error))
         if burst or worker.stop_requested:
-            logger.info("worker.stopped", queue=config["queue_name"])
+            logger.info("worker.stopped")
             return
-        wait_for_redis(redis, wait=_wait, logger=logger)
 
 
 def wait_for_redis(redis: RedisClient, *, wait: Callable[[float], None], logger: Logger) -> None:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import NotRequired, TypedDict
 
 from platform_core.clock import Clock, SystemClock
+from platform_core.errors import DecodeError
 from platform_core.job_types import JobPriority, JobRecord
 from platform_core.json_values import JsonValue
 from platform_core.notifications import decode_context, decode_notifications
@@ -84,6 +85,8 @@ class JobSubmitter:
             decode_context(request["context"])
         if "notifications" in request:
             decode_notifications(request["notifications"])
+        if request.get("max_attempts", 1) < 1:
+            raise DecodeError("$.max_attempts", "int >= 1", "int")
         now = self._clock.now()
         limits = handler["limits"]
         record: JobRecord = {

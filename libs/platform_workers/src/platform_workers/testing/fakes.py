@@ -1,4 +1,4 @@
-"""Stand-ins for tests: Redis in memory (with Lua), a queue that records, a logger that records, a clock by hand."""
+"""Stand-ins for tests: Redis in memory (with Lua), a queue and a logger that record, a clock by hand."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta

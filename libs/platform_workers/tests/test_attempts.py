@@ -1,0 +1,330 @@
+"""One attempt from start to settlement, without a worker process: every way it can end."""
+
+from typing import TypedDict
+
+import pytest
+from builders import make_record
+from hypothesis import given
+from hypothesis import strategies as st
+from platform_core.errors import JobUserError
+from platform_core.job_events import JobDomain, decode_job_event
+from platform_core.job_types import JobRecord
+
+from platform_workers.attempts import AttemptRunner, backoff_seconds, random_jitter
+from platform_workers.errors import RedisUnavailableError
+from platform_workers.handlers import HandlerRegistry, JobResult, JobRun
+from platform_workers.job_record_store import JobRecordStore
+from platform_workers.redis import RedisClient
+from platform_workers.testing import FakeClock, FakeLogger, FakeQueue, FakeRedis
+
+
+class TooSlowError(Exception):
+    """Stands for what the engine raises inside a handler that took too long."""
+
+
+class ResizePayload(TypedDict):
+    width: int
+
+
+class Bench:
+    """A runner with everything around it in reach.
+
+    Attributes:
+        waits: How long the runner waited for Redis, each time.
+    """
+
+    def __init__(self, redis: RedisClient, domain: JobDomain, clock: FakeClock, worker: str = "w1") -> None:
+        self.redis = redis
+        self.clock = clock
+        self.logger = FakeLogger()
+        self.queue = FakeQueue(redis)
+        self.store = JobRecordStore(redis=redis, domain=domain, clock=clock)
+        self.waits: list[float] = []
+        self.registry = HandlerRegistry(domain=domain)
+        self.registry.register(
+            "image.resize", ResizePayload, self.handle, timeout_seconds=9, backoff_seconds=10
+        )
+        self.runner = AttemptRunner(
+            {
+                "redis": redis, "store": self.store, "queue": self.queue, "registry": self.registry,
+                "events_channel": f"{domain}:events", "worker_name": worker, "clock": clock,
+                "wait": self.wait, "jitter": lambda: 0.5, "logger": self.logger,
+                "timeout_error": TooSlowError,
+            }
+        )  # fmt: skip
+        self.error: Exception | None = None
+        self.seen: list[tuple[str, str, int, int]] = []
+
+    def handle(self, payload: ResizePayload, job: JobRun) -> JobResult:
+        self.seen.append((job.domain, job.job_id, job.user_id, job.attempt))
+        job.publish_progress(50, "halfway", payload={"width": payload["width"]})
+        if self.error is not None:
+            raise self.error
+        return {"result_id": "file-1", "result_bytes": 3}
+
+    def wait(self, seconds: float) -> None:
+        self.waits.append(seconds)
+
+    def record(self) -> JobRecord:
+        record = self.store.load("job-1")
+        assert record is not None
+        return record
+
+    def event_types(self) -> list[str]:
+        entries = self.redis.xrange("shop:events:log")
+        return [decode_job_event(entry["fields"]["event"])["type"].split(".")[2] for entry in entries]
+
+
+@pytest.fixture
+def bench(redis: RedisClient, domain: JobDomain, clock: FakeClock) -> Bench:
+    bench = Bench(redis, domain, clock)
+    bench.store.save(make_record())
+    return bench
+
+
+def test_an_attempt_that_goes_well(bench: Bench) -> None:
+    bench.runner.run("job-1", 1, 1)
+    record = bench.record()
+    assert (record["status"], record["message"], record.get("result_id")) == (
+        "completed",
+        "halfway",
+        "file-1",
+    )
+    assert bench.event_types() == ["started", "completed"]
+    assert bench.seen == [("shop", "job-1", 7, 1)]
+
+
+def test_bad_input_is_the_users_and_is_not_tried_again(bench: Bench) -> None:
+    bench.error = JobUserError("row 3 is empty")
+    bench.runner.run("job-1", 1, 1)
+    record = bench.record()
+    assert (record["status"], record["error"], record.get("error_kind")) == (
+        "failed",
+        "row 3 is empty",
+        "user",
+    )
+    assert bench.event_types() == ["started", "failed"]
+    assert bench.queue.tickets == []
+
+
+def test_only_the_last_attempts_failure_is_an_event(bench: Bench) -> None:
+    bench.error = ValueError("boom")
+    for attempt in (1, 2):
+        bench.runner.run("job-1", 1, attempt)
+        assert bench.record()["status"] == "queued"
+        assert bench.record()["error"] == "ValueError: boom"
+    bench.runner.run("job-1", 1, 3)
+    assert bench.record()["status"] == "failed"
+    assert bench.record().get("error_kind") == "system"
+    assert bench.event_types() == ["started", "started", "started", "failed"]
+    pauses = [(run_at - bench.clock.now()).total_seconds() for _, run_at in bench.queue.tickets if run_at]
+    assert pauses == [10.0, 20.0]
+    assert [ticket["attempt"] for ticket, _ in bench.queue.tickets] == [2, 3]
+    assert "Traceback" in str(bench.logger.lines[0]["fields"]["traceback"])
+
+
+def test_an_attempt_that_takes_too_long(bench: Bench) -> None:
+    bench.error = TooSlowError()
+    bench.runner.run("job-1", 1, 1)
+    assert bench.record()["error"] == "it took longer than 9 seconds"
+    assert bench.record()["status"] == "queued"
+
+
+@pytest.mark.parametrize("change", ["type", "payload"])
+def test_a_job_the_worker_does_not_understand_fails_at_once(bench: Bench, change: str) -> None:
+    if change == "type":
+        bench.store.save({**make_record(), "job_type": "image.rotate"})
+    else:
+        bench.store.save({**make_record(), "payload": {}})
+    bench.runner.run("job-1", 1, 1)
+    assert bench.record()["status"] == "failed"
+    assert bench.record().get("error_kind") == "system"
+    assert ("image.rotate" if change == "type" else "$.payload.width") in str(bench.record()["error"])
+    assert bench.seen == []
+
+
+def test_a_very_long_message_is_cut(bench: Bench) -> None:
+    bench.error = JobUserError("x" * 1000)
+    bench.runner.run("job-1", 1, 1)
+    assert bench.record()["error"] == "x" * 499 + "…"
+
+
+def test_an_attempt_delivered_twice_runs_once(bench: Bench) -> None:
+    bench.runner.run("job-1", 1, 1)
+    bench.runner.run("job-1", 1, 1)
+    assert len(bench.seen) == 1
+    assert bench.event_types() == ["started", "completed"]
+    assert bench.logger.events("info") == ["worker.attempt_not_wanted"]
+
+
+def test_an_attempt_without_a_record_is_logged(bench: Bench) -> None:
+    bench.runner.run("nobody", 1, 1)
+    bench.runner.settle_dead("nobody", 1, 1, "died")
+    bench.runner.renew("nobody", 1, 1)
+    assert bench.logger.events() == ["worker.record_missing"]
+
+
+def test_a_process_that_dies_in_the_handler_gets_another_attempt(bench: Bench) -> None:
+    begin(bench, attempt=1)
+    bench.runner.settle_dead("job-1", 1, 1, "the worker process ended unexpectedly")
+    assert bench.record()["status"] == "queued"
+    assert bench.record()["error"] == "the worker process ended unexpectedly"
+    bench.runner.settle_dead("job-1", 1, 1, "again")
+    assert bench.record()["error"] == "the worker process ended unexpectedly"
+    assert len(bench.queue.tickets) == 1
+
+
+def begin(bench: Bench, *, attempt: int) -> None:
+    """Begin an attempt as a horse does and die in the handler, where no `except Exception` sees it."""
+
+    class Killed(BaseException):
+        """Stands for SIGKILL."""
+
+    def die(payload: ResizePayload, job: JobRun) -> JobResult:
+        raise Killed
+
+    registry = HandlerRegistry(domain=bench.registry.domain)
+    registry.register("image.resize", ResizePayload, die)
+    runner = AttemptRunner({**bench.runner.environment, "registry": registry})
+    with pytest.raises(Killed):
+        runner.run("job-1", 1, attempt)
+
+
+def test_a_process_that_dies_before_it_begins_uses_its_attempt_up(bench: Bench) -> None:
+    for attempt in (1, 2, 3):
+        bench.runner.settle_dead("job-1", 1, attempt, "died")
+    assert bench.record()["status"] == "failed"
+    assert bench.event_types() == ["started", "started", "started", "failed"]
+
+
+def test_settling_leaves_another_run_alone(bench: Bench) -> None:
+    bench.store.save({**make_record(), "run": 2})
+    bench.runner.settle_dead("job-1", 1, 1, "died")
+    assert bench.record()["status"] == "queued"
+    assert bench.record()["attempt_count"] == 0
+
+
+def test_settling_does_nothing_where_the_store_moved_on(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stale = bench.record()
+    bench.runner.run("job-1", 1, 1)
+    monkeypatch.setattr(bench.store, "load", lambda job_id: stale)
+    bench.runner.settle_dead("job-1", 1, 1, "died")
+    monkeypatch.undo()
+    assert bench.record()["status"] == "completed"
+    assert bench.logger.events("info") == ["worker.attempt_settled_elsewhere"]
+
+
+def test_a_silent_workers_job_is_given_away(
+    bench: Bench, redis: RedisClient, domain: JobDomain, clock: FakeClock
+) -> None:
+    begin(bench, attempt=1)
+    other = Bench(redis, domain, clock, worker="w2")
+    clock.advance(44)
+    assert other.runner.reap_expired() == 0
+    clock.advance(2)
+    assert other.runner.reap_expired() == 1
+    assert other.record()["status"] == "queued"
+    other.runner.run("job-1", 1, 2)
+    assert other.record()["status"] == "completed"
+    assert bench.event_types() == ["started", "started", "completed"]
+
+
+def test_a_renewed_lease_is_not_given_away(bench: Bench, clock: FakeClock) -> None:
+    begin(bench, attempt=1)
+    clock.advance(40)
+    bench.runner.renew("job-1", 1, 1)
+    clock.advance(40)
+    assert bench.runner.reap_expired() == 0
+
+
+def test_a_lease_that_is_gone_cannot_be_renewed(bench: Bench, clock: FakeClock) -> None:
+    begin(bench, attempt=1)
+    clock.advance(50)
+    bench.runner.reap_expired()
+    bench.runner.renew("job-1", 1, 1)
+    assert bench.logger.events("info") == ["worker.lease_not_renewed"]
+
+
+def test_a_worker_back_from_a_long_pause_cannot_complete_a_job_that_was_given_away(
+    bench: Bench, redis: RedisClient, domain: JobDomain, clock: FakeClock
+) -> None:
+    other = Bench(redis, domain, clock, worker="w2")
+
+    def sleep_too_long(payload: ResizePayload, job: JobRun) -> JobResult:
+        clock.advance(100)
+        other.runner.reap_expired()
+        other.runner.run("job-1", 1, 2)
+        job.publish_progress(99, "still here")
+        raise AssertionError("the step above is refused")
+
+    registry = HandlerRegistry(domain=domain)
+    registry.register("image.resize", ResizePayload, sleep_too_long)
+    AttemptRunner({**bench.runner.environment, "registry": registry}).run("job-1", 1, 1)
+    assert bench.record()["status"] == "completed"
+    assert bench.event_types() == ["started", "started", "completed"]
+    assert bench.logger.events("warning") == ["worker.outcome_refused"]
+
+
+def test_expired_leases_whose_record_is_gone_or_moved_on_are_passed_over(
+    bench: Bench, redis: RedisClient, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(bench, attempt=1)
+    clock.advance(50)
+    stale = bench.record()
+    redis.zadd("shop:jobs:leases", {"gone": 1.0})
+    bench.runner.settle_dead("job-1", 1, 1, "died")
+    redis.zadd("shop:jobs:leases", {"job-1": float(clock.now().timestamp() * 1000 - 1)})
+    monkeypatch.setattr(bench.store, "load", lambda job_id: stale if job_id == "job-1" else None)
+    assert bench.runner.reap_expired() == 0
+    assert bench.logger.events("info") == ["worker.attempt_settled_elsewhere"]
+
+
+def test_an_outcome_waits_for_redis_to_come_back(domain: JobDomain, clock: FakeClock) -> None:
+    redis = FakeRedis()
+    bench = Bench(redis, domain, clock)
+    bench.store.save(make_record())
+
+    def lose_redis(payload: ResizePayload, job: JobRun) -> JobResult:
+        redis.server.connected = False
+        job.publish_progress(50)
+        return {"result_id": "r", "result_bytes": 1}
+
+    def wait(seconds: float) -> None:
+        bench.waits.append(seconds)
+        redis.server.connected = len(bench.waits) == 3
+
+    registry = HandlerRegistry(domain=domain)
+    registry.register("image.resize", ResizePayload, lose_redis)
+    AttemptRunner({**bench.runner.environment, "registry": registry, "wait": wait}).run("job-1", 1, 1)
+    assert bench.record()["status"] == "completed"
+    assert bench.waits == [0.2, 0.5, 1.0]
+    assert "worker.progress_not_published" in bench.logger.events("warning")
+
+
+def test_redis_that_stays_away_is_an_error_in_the_end(domain: JobDomain, clock: FakeClock) -> None:
+    redis = FakeRedis()
+    bench = Bench(redis, domain, clock)
+    bench.store.save(make_record())
+
+    def lose_redis(payload: ResizePayload, job: JobRun) -> JobResult:
+        redis.server.connected = False
+        return {"result_id": "r", "result_bytes": 1}
+
+    registry = HandlerRegistry(domain=domain)
+    registry.register("image.resize", ResizePayload, lose_redis)
+    with pytest.raises(RedisUnavailableError):
+        AttemptRunner({**bench.runner.environment, "registry": registry}).run("job-1", 1, 1)
+    assert 300 < sum(bench.waits) < 400
+
+
+@given(base=st.floats(0, 1e6), attempt=st.integers(1, 10_000), jitter=st.floats(0, 1))
+def test_backoff_stays_within_its_bounds(base: float, attempt: int, jitter: float) -> None:
+    pause = backoff_seconds(base, attempt, jitter)
+    assert 0 <= pause <= 3600 * 1.2 + 1e-6
+    assert pause >= min(base, 3600) * 0.8 - 1e-6
+
+
+def test_jitter_is_a_share() -> None:
+    assert all(0 <= random_jitter() <= 1 for _ in range(100))

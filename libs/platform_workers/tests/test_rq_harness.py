@@ -1,0 +1,330 @@
+"""Real workers on a real server: whatever happens to a job's process, it ends in one outcome."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypedDict
+
+import pytest
+from builders import make_record
+from platform_core.errors import JobUserError
+from platform_core.job_events import JobDomain, decode_job_event, default_events_channel
+from platform_core.job_types import JobRecord
+from platform_core.json_values import JsonValue
+
+from platform_workers.errors import RedisUnavailableError
+from platform_workers.handlers import HandlerRegistry, JobResult, JobRun
+from platform_workers.job_queue import RqJobQueue
+from platform_workers.job_record_store import JobRecordStore
+from platform_workers.readiness import check_readiness
+from platform_workers.redis import RedisClient
+from platform_workers.rq_harness import (
+    WorkerConfig,
+    make_worker,
+    run_rq_worker,
+    wait_for_redis,
+    work_until_stopped,
+)
+from platform_workers.submission import JobSubmitter
+from platform_workers.testing import EmbeddedRedis, FakeClock, FakeLogger, FakeRedis
+
+QUEUE = "fates"
+
+
+class FatePayload(TypedDict):
+    """What shall happen to the process; `folder` is where the handler and the test meet."""
+
+    fate: str
+    folder: str
+
+
+def meet_fate(payload: FatePayload, job: JobRun) -> JobResult:
+    job.publish_progress(50, "about to meet its fate")
+    folder = Path(payload["folder"])
+    match payload["fate"]:
+        case "raise":
+            raise ValueError("boom")
+        case "user":
+            raise JobUserError("row 3 is empty")
+        case "exit 0":
+            os._exit(0)
+        case "exit 3":
+            os._exit(3)
+        case "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "hang":
+            threading.Event().wait(60)
+        case "kill once" if job.attempt == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "wait":
+            (folder / "running").touch()
+            wait_until((folder / "go on").exists)
+        case _:
+            pass
+    return {"result_id": "file-1", "result_bytes": 3}
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Return when the condition holds; fail when it does not within so many seconds."""
+    pause = threading.Event()
+    for _ in range(int(seconds / 0.02)):
+        if condition():
+            return
+        pause.wait(0.02)
+    pytest.fail("the condition never held")
+
+
+class Plant:
+    """A domain with its store, its submission and as many real workers as a test starts."""
+
+    def __init__(self, server: EmbeddedRedis, domain: JobDomain) -> None:
+        self.server = server
+        self.redis = server.client()
+        self.registry = HandlerRegistry(domain=domain)
+        self.registry.register("fate.meet", FatePayload, meet_fate, timeout_seconds=2, backoff_seconds=0.1)
+        self.store = JobRecordStore(redis=self.redis, domain=domain)
+        queue = RqJobQueue(redis=self.redis, name=QUEUE)
+        self._submitter = JobSubmitter(store=self.store, queue=queue, registry=self.registry)
+
+    def submit(self, fate: str, *, folder: str = "", max_attempts: int = 1) -> str:
+        record = self._submitter.submit(
+            {
+                "job_type": "fate.meet", "payload": {"fate": fate, "folder": folder}, "user_id": 7,
+                "max_attempts": max_attempts,
+            }
+        )  # fmt: skip
+        return record["job_id"]
+
+    def config(self, *, burst: bool = False) -> WorkerConfig:
+        return {
+            "redis_url": self.server.url,
+            "queue_name": QUEUE,
+            "events_channel": default_events_channel(self.registry.domain),
+            "registry": self.registry,
+            "burst": burst,
+        }
+
+    @contextmanager
+    def worker(self, *, burst: bool = False) -> Iterator[multiprocessing.context.ForkProcess]:
+        """A worker process of its own; told to stop afterwards unless it has ended."""
+        context = multiprocessing.get_context("fork")
+        process = context.Process(target=run_rq_worker, args=(self.config(burst=burst),))
+        process.start()
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.join(20)
+            assert process.exitcode is not None, "the worker did not stop"
+
+    def record(self, job_id: str) -> JobRecord:
+        record = self.store.load(job_id)
+        assert record is not None
+        return record
+
+    def wait_for_outcome(self, job_id: str) -> JobRecord:
+        wait_until(lambda: self.record(job_id)["status"] in {"completed", "failed"})
+        return self.record(job_id)
+
+    def outcomes(self) -> Counter[str]:
+        """How many outcome events each job has in the durable log."""
+        events = [
+            decode_job_event(entry["fields"]["event"])
+            for entry in self.redis.xrange(f"{self.registry.domain}:events:log")
+        ]
+        return Counter(event["job_id"] for event in events if not event["type"].endswith(".started.v1"))
+
+
+@pytest.fixture
+def plant(server: EmbeddedRedis, real_redis: RedisClient, domain: JobDomain) -> Plant:
+    return Plant(server, domain)
+
+
+DIED = "the worker process ended unexpectedly"
+
+
+def test_each_fate_ends_in_exactly_one_outcome(plant: Plant) -> None:
+    expected = {
+        "go well": ("completed", None, None),
+        "raise": ("failed", "system", "ValueError: boom"),
+        "user": ("failed", "user", "row 3 is empty"),
+        "exit 0": ("failed", "system", DIED),
+        "exit 3": ("failed", "system", DIED),
+        "kill": ("failed", "system", DIED),
+        "hang": ("failed", "system", "it took longer than 2 seconds"),
+    }
+    jobs = {fate: plant.submit(fate) for fate in expected}
+    with plant.worker(burst=True) as process:
+        process.join(60)
+        assert process.exitcode == 0
+    for fate, job_id in jobs.items():
+        record = plant.record(job_id)
+        assert (record["status"], record.get("error_kind"), record["error"]) == expected[fate], fate
+    assert plant.outcomes() == Counter(jobs.values())
+    assert plant.redis.keys("shop:jobs:leases") == []
+
+
+def test_a_killed_attempt_is_tried_again_and_only_the_end_is_told(plant: Plant) -> None:
+    job_id = plant.submit("kill once", max_attempts=2)
+    with plant.worker():
+        record = plant.wait_for_outcome(job_id)
+    assert (record["status"], record["attempt_count"]) == ("completed", 2)
+    assert plant.outcomes() == Counter([job_id])
+
+
+def test_when_the_whole_worker_is_killed_another_one_takes_the_job(plant: Plant, tmp_path: Path) -> None:
+    job_id = plant.submit("wait", folder=str(tmp_path), max_attempts=2)
+    with plant.worker() as victim:
+        wait_until((tmp_path / "running").exists)
+        kill_tree(victim.pid)
+        victim.join(10)
+    assert plant.record(job_id)["status"] == "processing"
+    (tmp_path / "go on").touch()
+    # Its lease runs out in 45 s; move it into the past instead of waiting.
+    plant.redis.zadd("shop:jobs:leases", {job_id: 1.0})
+    with plant.worker():
+        record = plant.wait_for_outcome(job_id)
+    assert (record["status"], record["attempt_count"]) == ("completed", 2)
+    assert plant.outcomes() == Counter([job_id])
+
+
+def kill_tree(pid: int | None) -> None:
+    """SIGKILL a worker with its horse and its scheduler, as a machine that loses power would."""
+    assert pid is not None
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()
+    for victim in (pid, *map(int, children)):
+        os.kill(victim, signal.SIGKILL)
+
+
+def test_a_worker_told_to_stop_finishes_the_job_under_way(plant: Plant, tmp_path: Path) -> None:
+    job_id = plant.submit("wait", folder=str(tmp_path))
+    with plant.worker() as process:
+        wait_until((tmp_path / "running").exists)
+        assert check_readiness(plant.redis)["status"] == "ready"
+        process.terminate()
+        (tmp_path / "go on").touch()
+        process.join(20)
+        assert process.exitcode == 0
+    assert plant.record(job_id)["status"] == "completed"
+    assert check_readiness(plant.redis) == {"status": "degraded", "reason": "no worker is running"}
+
+
+def test_a_job_outlives_the_loss_of_redis(domain: JobDomain, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    with EmbeddedRedis(folder=tmp_path / "data", append_only=True) as server:
+        plant = Plant(server, domain)
+        plant.registry.register("fate.patient", FatePayload, meet_fate, timeout_seconds=60)
+        submitter = JobSubmitter(
+            store=plant.store, queue=RqJobQueue(redis=plant.redis, name=QUEUE), registry=plant.registry
+        )
+        payload: JsonValue = {"fate": "wait", "folder": str(tmp_path)}
+        job_id = submitter.submit(
+            {"job_type": "fate.patient", "payload": payload, "user_id": 7, "max_attempts": 1}
+        )["job_id"]
+        with plant.worker():
+            wait_until((tmp_path / "running").exists)
+            server.kill()
+            (tmp_path / "go on").touch()
+            server.start()
+            record = plant.wait_for_outcome(job_id)
+            assert (record["status"], record["attempt_count"]) == ("completed", 1)
+            after = plant.submit("go well")
+            assert plant.wait_for_outcome(after)["status"] == "completed"
+        assert plant.outcomes() == Counter([job_id, after])
+
+
+def test_an_attempt_taken_from_the_queue_and_never_begun_is_settled(plant: Plant) -> None:
+    """A worker that dies between taking an attempt and beginning it: RQ finds it later and gives it up."""
+    job_id = plant.submit("go well", max_attempts=1)
+    worker = make_worker(plant.config(), redis=plant.redis, clock=FakeClock(), logger=FakeLogger())
+    queue = worker.queues[0]
+    job = queue.fetch_job(f"shop-{job_id}-1-1")
+    assert job is not None
+    worker.handle_job_failure(job, queue, exc_string="stuck")
+    assert plant.record(job_id)["status"] == "failed"
+    assert plant.outcomes() == Counter([job_id])
+
+
+def test_a_busy_worker_renews_its_lease_and_endures_an_outage(plant: Plant, server: EmbeddedRedis) -> None:
+    job_id = plant.submit("go well")
+    logger = FakeLogger()
+    clock = FakeClock()
+    worker = make_worker(plant.config(), redis=plant.redis, clock=clock, logger=logger)
+    register: Callable[[], None] = worker.register_birth
+    register()
+    queue = worker.queues[0]
+    job = queue.fetch_job(f"shop-{job_id}-1-1")
+    assert job is not None
+    execution = worker.prepare_execution(job)
+    token = f"{worker.name}:1:1"
+    plant.store.save({**make_record(job_id, "processing"), "locked_by": token})
+    worker.maintain_heartbeats(job, execution)
+    lease_end = plant.redis.zscore("shop:jobs:leases", job_id)
+    assert lease_end == (clock.now().timestamp() + 45) * 1000
+    plant.redis.connection.connection_pool.connection_kwargs["port"] = 1
+    plant.redis.connection.connection_pool.reset()
+    worker.maintain_heartbeats(job, execution)
+    assert logger.events("warning") == ["worker.redis_away"]
+
+
+def test_an_idle_workers_heartbeat_settles_leases_that_ran_out(plant: Plant) -> None:
+    job_id = plant.submit("go well", max_attempts=1)
+    clock = FakeClock()
+    worker = make_worker(plant.config(), redis=plant.redis, clock=clock, logger=FakeLogger())
+    plant.store.save({**make_record(job_id, "processing"), "max_attempts": 1, "attempt_count": 1})
+    plant.redis.zadd("shop:jobs:leases", {job_id: 1.0})
+    with plant.redis.connection.pipeline() as pipeline:
+        worker.heartbeat(pipeline=pipeline)
+    assert plant.record(job_id)["status"] == "processing"
+    worker.heartbeat()
+    assert plant.record(job_id)["error"] == "the worker that ran it stopped answering"
+
+
+def test_a_worker_waits_for_redis_and_says_so_once() -> None:
+    redis = FakeRedis()
+    redis.server.connected = False
+    logger = FakeLogger()
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        redis.server.connected = len(waits) == 3
+
+    wait_for_redis(redis, wait=wait, logger=logger)
+    assert waits == [1.0, 1.0, 1.0]
+    assert logger.events() == ["worker.waiting_for_redis"]
+
+
+def test_readiness_without_redis() -> None:
+    redis = FakeRedis()
+    redis.server.connected = False
+    assert check_readiness(redis)["reason"].startswith("Redis does not answer")
+
+
+class Loop:
+    """A worker that loses Redis, or is told to stop."""
+
+    def __init__(self, *, stop_requested: bool, error: Exception | None) -> None:
+        self.stop_requested = stop_requested
+        self._error = error
+
+    def work_on(self, *, burst: bool) -> None:
+        if self._error is not None:
+            raise self._error
+
+
+def test_a_worker_that_loses_redis_is_followed_by_another() -> None:
+    logger = FakeLogger()
+    workers = [
+        Loop(stop_requested=False, error=RedisUnavailableError("gone")),
+        Loop(stop_requested=False, error=None),
+        Loop(stop_requested=True, error=None),
+        Loop(stop_requested=True, error=AssertionError("the loop has ended before")),
+    ]
+    work_until_stopped(iter(workers).__next__, burst=False, logger=logger)
+    assert logger.events() == ["worker.redis_away", "worker.stopped"]
