@@ -13,7 +13,7 @@ from platform_workers.handlers import HandlerRegistry
 from platform_workers.job_queue import RqJobQueue, attempt_id
 from platform_workers.job_record_store import JobRecordStore
 from platform_workers.redis import RedisClient
-from platform_workers.submission import JobRequest, JobSubmitter
+from platform_workers.submission import JobRequest, JobSubmitter, make_submitter
 from platform_workers.testing import FakeClock, FakeQueue, FakeRedis
 
 REQUEST: JobRequest = {"job_type": "image.resize", "payload": {"width": 3}, "user_id": 7}
@@ -111,15 +111,14 @@ def test_an_id_that_is_taken_is_refused(
 def test_on_rq_the_record_and_the_attempt_appear_together(
     redis: RedisClient, store: JobRecordStore, registry: HandlerRegistry
 ) -> None:
-    queue = RqJobQueue(redis=redis, name="images")
-    submitter = JobSubmitter(store=store, queue=queue, registry=registry)
+    submitter = make_submitter(redis=redis, queue_name="images", registry=registry)
     first = submitter.submit(REQUEST)["job_id"]
     urgent = submitter.submit({**REQUEST, "priority": "high"})["job_id"]
     later = submitter.submit({**REQUEST, "run_after": datetime(2100, 1, 1, tzinfo=UTC)})["job_id"]
     waiting = redis.connection.lrange("rq:queue:images", 0, -1)
     assert waiting == [f"shop-{urgent}-1-1".encode(), f"shop-{first}-1-1".encode()]
     assert redis.zrange("rq:scheduled:images", 0, -1) == [f"shop-{later}-1-1"]
-    assert queue.name == "images"
+    assert RqJobQueue(redis=redis, name="images").name == "images"
     assert store.count() == 3
 
 

@@ -12,9 +12,10 @@ from platform_core.notifications import decode_context, decode_notifications
 
 from platform_workers.handlers import HandlerRegistry
 from platform_workers.job_context import new_token
-from platform_workers.job_queue import AttemptTicket, JobQueue
+from platform_workers.job_queue import AttemptTicket, JobQueue, RqJobQueue
 from platform_workers.job_record_store import JobRecordStore
 from platform_workers.job_store import raise_if_exists
+from platform_workers.redis import RedisClient
 
 
 class JobRequest(TypedDict):
@@ -123,3 +124,18 @@ class JobSubmitter:
         reply = self._queue.enqueue(ticket, self._store.create_call(record), run_at=record.get("run_after"))
         raise_if_exists(reply, record["job_id"])
         return record
+
+
+def make_submitter(*, redis: RedisClient, queue_name: str, registry: HandlerRegistry) -> JobSubmitter:
+    """Return a submitter on RQ, with the platform's own records.
+
+    Args:
+        redis: The connection.
+        queue_name: The queue its worker works on.
+        registry: The domain's job types.
+    """
+    return JobSubmitter(
+        store=JobRecordStore(redis=redis, domain=registry.domain),
+        queue=RqJobQueue(redis=redis, name=queue_name),
+        registry=registry,
+    )
