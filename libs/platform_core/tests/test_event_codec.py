@@ -98,4 +98,4 @@ def test_a_family_of_every_domain_needs_the_domain_in_its_messages() -> None:
     family = EventFamily(group="test", version=1, shapes={"beat": TypedShape(Heartbeat)})
     with pytest.raises(DecodeError) as caught:
         family.decode('{"type":"heart.test.beat.v1","beats":1}')
-    assert caught.value.path == "$.domain"
+    assert str(caught.value) == "$.domain: expected the domain that $.type names, found null"

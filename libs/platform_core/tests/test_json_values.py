@@ -39,6 +39,14 @@ class Tree(TypedDict):
     inner: NotRequired["Tree"]
 
 
+class Report(TypedDict):
+    table: Table
+    sizes: dict[str, int]
+    rows: Annotated[int, Meta(ge=0, description="a count of rows")]
+    note: str | None
+    when: datetime
+
+
 Dotted = TypedDict("Dotted", {"max.rows": int})
 
 
@@ -76,7 +84,7 @@ def test_what_is_decoded_can_be_encoded_at_the_very_limit_and_not_beyond(inner: 
     text = nested(levels, inner)
     assert encode_json(decode_json(text)) == text
     for deeper in (nested(levels + 1, inner), nested(400, inner)):
-        with pytest.raises(DecodeError, match="at most 100 levels"):
+        with pytest.raises(DecodeError, match=r"^\$: expected at most 100 levels, found array$"):
             decode_json(deeper)
 
 
@@ -119,7 +127,7 @@ def test_what_json_cannot_carry_is_refused_with_its_place(value: object, fault: 
 
 
 def test_an_integer_that_python_refuses_to_write_is_refused() -> None:
-    with pytest.raises(DecodeError, match="integers of a usual size"):
+    with pytest.raises(DecodeError, match=r"^\$: expected integers of a usual size, found int$"):
         encode_json([10**5000])
 
 
@@ -149,6 +157,21 @@ def test_a_wrong_shape_is_refused_with_path_expected_and_found(text: str, fault:
     with pytest.raises(DecodeError) as caught:
         decode_as(text, Table)
     assert str(caught.value) == fault
+
+
+def test_a_missing_field_is_told_with_the_type_it_should_have() -> None:
+    rest: dict[str, JsonValue] = {
+        "table": {"columns": []},
+        "sizes": {},
+        "rows": 1,
+        "note": None,
+        "when": "2026-01-01T00:00:00Z",
+    }
+    words = {"table": "object", "sizes": "object", "rows": "int", "note": "str | null", "when": "datetime"}
+    for name, word in words.items():
+        with pytest.raises(DecodeError) as caught:
+            convert_as({key: value for key, value in rest.items() if key != name}, Report)
+        assert str(caught.value) == f"$.{name}: expected {word}, found missing"
 
 
 def test_a_field_whose_name_looks_like_a_path_is_still_named() -> None:

@@ -70,6 +70,7 @@ def test_a_missing_field_is_malformed_unless_it_is_optional(file: str) -> None:
         else:
             error = fault(rest)
             assert (error.path, error.found) == (f"$.{name}", "missing")
+            assert error.expected in {type(whole[name]).__name__, "one of 'system', 'user'"}
 
 
 @pytest.mark.parametrize("file", FILES)

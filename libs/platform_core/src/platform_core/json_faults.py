@@ -106,7 +106,7 @@ def _wire_type(shape: shapes.Type | None) -> str:
         case shapes.LiteralType(values=values):
             return type(values[0]).__name__
         case shapes.UnionType(types=members):
-            return next(_wire_type(member) for member in members if _describe(member) != "null")
+            return _wire_type(members[0])
         case shapes.IntType() | shapes.FloatType():
             return "number"
         case _:

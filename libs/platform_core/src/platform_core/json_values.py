@@ -184,7 +184,7 @@ def _check_depth(value: JsonValue) -> None:
         level = [inner for outer in level for inner in _members(outer)]
         if not level:
             return
-    raise DecodeError("$", f"at most {MAX_DEPTH} levels", "more")
+    raise DecodeError("$", f"at most {MAX_DEPTH} levels", type_name(value))
 
 
 def _members(value: JsonValue) -> list[JsonValue]:
