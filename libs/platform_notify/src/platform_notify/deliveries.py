@@ -1,0 +1,201 @@
+"""One delivery: its id, its record, and how the record looks as a Redis hash of strings.
+
+A delivery is one outcome of one run of one job, on one channel, to one recipient. Its record holds all the
+facts of the mail, so that sending it needs nothing else, and everything that was tried, so that any question
+about it has an answer.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final, Literal, NotRequired, TypeAlias, TypedDict
+
+from platform_core.clock import to_iso
+from platform_core.errors import DecodeError
+from platform_core.job_events import JobDomain
+from platform_core.json_values import (
+    JsonObject,
+    JsonValue,
+    convert_as,
+    decode_json,
+    encode_json,
+    to_json_value,
+)
+from platform_core.notifications import EventWord
+
+from platform_notify.decision import Layer, SkipReason
+from platform_notify.providers.base import ErrorClass
+from platform_notify.rendering import MailFacts
+
+EMAIL: Final = "email"
+"""The one channel so far; the deliveries of a channel have one queue and one sender."""
+
+MAX_ATTEMPT_NOTES: Final = 20
+"""How many attempts a record remembers; the oldest are forgotten first."""
+
+DeliveryState: TypeAlias = Literal["waiting", "sent", "dead", "skipped"]
+"""Where a delivery stands. All but `waiting` are final, unless a dead one is replayed."""
+
+
+class AttemptNote(TypedDict):
+    """What became of one attempt.
+
+    Attributes:
+        at: when it ended.
+        provider: who was asked to send.
+        result: `sent`, or why not.
+        detail: the provider's answer or the fault, one line without secrets.
+        ambiguous: True if the mail may have been delivered although it counts as failed.
+        duration_ms: how long the provider took, for the whole batch.
+    """
+
+    at: datetime
+    provider: str
+    result: Literal["sent"] | ErrorClass
+    detail: str
+    ambiguous: bool
+    duration_ms: int
+
+
+class NewDelivery(TypedDict):
+    """A delivery as the intake makes it.
+
+    Attributes:
+        state: `waiting` to be sent, or `skipped`.
+        layer: who decided.
+        reason: why it was skipped; absent if it was not.
+        detail: more about the reason; empty for nothing.
+        recipient: the address; empty where a skipped one has none.
+    """
+
+    delivery_id: str
+    domain: JobDomain
+    job_id: str
+    run: int
+    event: EventWord
+    channel: str
+    recipient: str
+    user_id: int
+    state: Literal["waiting", "skipped"]
+    layer: Layer
+    reason: NotRequired[SkipReason]
+    detail: str
+    created_at: datetime
+    facts: MailFacts
+
+
+class Delivery(TypedDict):
+    """A delivery as it is stored: what the intake made and what became of it.
+
+    Attributes:
+        due_at: when it is to be sent next; absent once it is settled.
+        attempt: attempts so far, without those before the provider's account was refused.
+        first_attempt_at: when the first of these was made.
+        interrupted: attempts whose process ended before it could say how they went.
+        claim: the token of who is sending it at this moment.
+        attempts: what became of the latest attempts, oldest first.
+        message_ids: the provider's names for the mail.
+        answer: what the provider said when it took the mail.
+        settled_at: when it was sent, skipped or given up.
+    """
+
+    delivery_id: str
+    domain: JobDomain
+    job_id: str
+    run: int
+    event: EventWord
+    channel: str
+    recipient: str
+    user_id: int
+    state: DeliveryState
+    layer: Layer
+    reason: NotRequired[SkipReason]
+    detail: str
+    created_at: datetime
+    facts: MailFacts
+    due_at: NotRequired[datetime]
+    attempt: NotRequired[int]
+    first_attempt_at: NotRequired[datetime]
+    interrupted: NotRequired[int]
+    claim: NotRequired[str]
+    provider: NotRequired[str]
+    template_version: NotRequired[str]
+    attempts: NotRequired[list[AttemptNote]]
+    message_ids: NotRequired[list[str]]
+    answer: NotRequired[str]
+    settled_at: NotRequired[datetime]
+
+
+# These fields of the hash are JSON; all others are plain text.
+_JSON_FIELDS: Final = frozenset(
+    {"run", "user_id", "facts", "attempt", "interrupted", "attempts", "message_ids"}
+)
+
+
+def delivery_id_of(
+    domain: JobDomain, job_id: str, run: int, event: EventWord, channel: str, recipient: str
+) -> str:
+    """Derive the id that makes a repeated intake of the same outcome find the same delivery.
+
+    Nobody wants a mail twice because their address was once written with capitals, so letter case does not
+    count.
+
+    Returns:
+        32 hexadecimal digits.
+    """
+    # As a JSON list, so that no two different lists of parts give the same text.
+    parts: list[JsonValue] = [domain, job_id, run, event, channel, recipient.lower()]
+    return hashlib.sha256(encode_json(parts).encode()).hexdigest()[:32]
+
+
+def encode_delivery(delivery: NewDelivery) -> dict[str, str]:
+    """Write a new delivery as the fields of its hash."""
+    fields = {
+        "delivery_id": delivery["delivery_id"],
+        "domain": delivery["domain"],
+        "job_id": delivery["job_id"],
+        "run": str(delivery["run"]),
+        "event": delivery["event"],
+        "channel": delivery["channel"],
+        "recipient": delivery["recipient"],
+        "user_id": str(delivery["user_id"]),
+        "state": delivery["state"],
+        "layer": delivery["layer"],
+        "detail": delivery["detail"],
+        "created_at": to_iso(delivery["created_at"]),
+        "facts": encode_json(_to_json(delivery["facts"])),
+    }
+    if "reason" in delivery:
+        fields["reason"] = delivery["reason"]
+    return fields
+
+
+def decode_delivery(fields: Mapping[str, str]) -> Delivery:
+    """Read a delivery from its hash.
+
+    Raises:
+        DecodeError: a field is missing or malformed; another version wrote it, or a person did.
+    """
+    record: JsonObject = {
+        name: _json_field(name, text) if name in _JSON_FIELDS else text for name, text in fields.items()
+    }
+    return convert_as(record, Delivery, "delivery")
+
+
+def encode_attempts(attempts: list[AttemptNote]) -> str:
+    """Write the latest attempts as the JSON of their field."""
+    return encode_json([_to_json(note) for note in attempts[-MAX_ATTEMPT_NOTES:]])
+
+
+def _to_json(data: Mapping[str, object]) -> JsonValue:
+    """Copy a flat TypedDict as JSON, its moments as ISO 8601."""
+    return to_json_value(
+        {name: to_iso(value) if isinstance(value, datetime) else value for name, value in data.items()}
+    )
+
+
+def _json_field(name: str, text: str) -> JsonValue:
+    try:
+        return decode_json(text)
+    except DecodeError as error:
+        raise DecodeError(f"delivery.{name}", error.expected, error.found) from None

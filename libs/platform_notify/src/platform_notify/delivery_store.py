@@ -1,0 +1,296 @@
+"""Deliveries in Redis: made once, claimed under a lease, settled by who holds the claim.
+
+    notify:delivery:<id>            the record; expires some time after it was settled
+    notify:due:<channel>            what waits, by when it is due (ms); what is claimed, by its lease's end
+    notify:dead:<channel>           what was given up, by when (ms)
+    notify:job:<domain>:<job id>    the deliveries of a job, by when they were made (ms)
+
+The queue belongs to the channel and not to the provider: what waited while the provider was exchanged goes
+out through the new one.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final, Literal, NotRequired, TypeAlias, TypedDict
+
+from platform_core.clock import Clock, to_iso, to_millis
+from platform_core.errors import DecodeError
+from platform_core.job_events import JobDomain
+from platform_core.json_values import JsonValue, encode_json
+from platform_workers.redis import RedisClient, load_script
+
+from platform_notify.circuit import PROBE_PAUSE, SCRIPTS, circuit_key, milliseconds, pause_key
+from platform_notify.deliveries import (
+    AttemptNote,
+    Delivery,
+    NewDelivery,
+    decode_delivery,
+    encode_attempts,
+    encode_delivery,
+)
+
+RETENTION: Final = timedelta(days=30)
+"""How long a record stays after it was settled, and how long after its end an outcome is still mailed.
+
+The second must not be longer than the first, or an outcome read once more could be mailed twice.
+"""
+
+RECORD_PREFIX: Final = "notify:delivery:"
+
+_ADD = load_script(SCRIPTS, "delivery_add")
+_CLAIM = load_script(SCRIPTS, "deliveries_claim")
+_SETTLE = load_script(SCRIPTS, "deliveries_settle")
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+Verdict: TypeAlias = Literal["claimed", "probe", "none", "open", "paused"]
+
+
+class Unreadable(TypedDict):
+    """A claimed delivery whose record cannot be read; `fault` says why."""
+
+    delivery_id: str
+    domain: str
+    job_id: str
+    fault: str
+
+
+class Claim(TypedDict):
+    """What a sender got.
+
+    Attributes:
+        verdict: `claimed`; `probe` if this one delivery tests an open circuit; `none` if nothing is due;
+            `open` and `paused` if nothing may be sent through the provider now.
+        token: proves the claim when it is settled.
+        deliveries: at most as many as were asked for, the longest due first.
+        unreadable: claimed too, to be settled as dead.
+        again_at: when there may be something to claim; absent if nothing waits at all.
+        closed_at: when the provider's circuit was closed, if that was lately.
+    """
+
+    verdict: Verdict
+    token: str
+    deliveries: list[Delivery]
+    unreadable: list[Unreadable]
+    again_at: NotRequired[datetime]
+    closed_at: NotRequired[datetime]
+
+
+class Settlement(TypedDict):
+    """What became of one claimed delivery.
+
+    Attributes:
+        state: `waiting` to be tried again at `due_at`, `sent`, or `dead`.
+        counts: whether the attempts so far count; False also forgets when the first one was.
+        due_at: when to try again; needed for `waiting` alone.
+        attempts: the notes of all attempts, this one last.
+        detail: why it is dead; absent leaves what is there.
+    """
+
+    delivery_id: str
+    domain: str
+    job_id: str
+    state: Literal["waiting", "sent", "dead"]
+    counts: bool
+    due_at: NotRequired[datetime]
+    attempts: NotRequired[list[AttemptNote]]
+    message_ids: NotRequired[list[str]]
+    answer: NotRequired[str]
+    detail: NotRequired[str]
+    template_version: NotRequired[str]
+
+
+class QueueSizes(TypedDict):
+    """How many deliveries of a channel wait, since when the first of them, and how many were given up."""
+
+    waiting: int
+    dead: int
+    oldest_due_at: NotRequired[datetime]
+
+
+class DeliveryStore:
+    """The deliveries of all channels. Its methods raise `RedisUnavailableError` if Redis does not answer."""
+
+    def __init__(self, redis: RedisClient, clock: Clock, *, retention: timedelta = RETENTION) -> None:
+        self._redis = redis
+        self._clock = clock
+        self._retention = retention
+
+    def add(self, delivery: NewDelivery) -> bool:
+        """Make the record if there is none; True if it is new. A waiting one is due at once."""
+        now = self._clock.now()
+        fields = encode_delivery(delivery)
+        if delivery["state"] == "waiting":
+            due, fields["due_at"] = str(to_millis(now)), to_iso(now)
+        else:
+            due, fields["settled_at"] = "", to_iso(now)
+        reply = self._redis.run_script(
+            {
+                "script": _ADD,
+                "keys": [
+                    RECORD_PREFIX + delivery["delivery_id"],
+                    due_key(delivery["channel"]),
+                    job_deliveries_key(delivery["domain"], delivery["job_id"]),
+                ],
+                "args": [
+                    delivery["delivery_id"], str(to_millis(now)), self._retention_ms(), due, *_flat(fields),
+                ],
+            }
+        )  # fmt: skip
+        return reply == ["added"]
+
+    def claim(self, channel: str, provider: str, *, limit: int, lease: timedelta, token: str) -> Claim:
+        """Take due deliveries, so that nobody else gets them before the lease ends.
+
+        Args:
+            channel: whose deliveries.
+            provider: through whom they will be sent; its circuit and its pause are kept to.
+            limit: at most how many.
+            lease: longer than sending them can take.
+            token: a name for this claim that no other has.
+        """
+        now = self._clock.now()
+        reply = self._redis.run_script(
+            {
+                "script": _CLAIM,
+                "keys": [due_key(channel), circuit_key(provider), pause_key(provider)],
+                "args": [
+                    str(to_millis(now)), to_iso(now), str(milliseconds(lease)), str(limit), token, provider,
+                    str(milliseconds(PROBE_PAUSE)), RECORD_PREFIX,
+                ],
+            }
+        )  # fmt: skip
+        return _read_claim(reply, token)
+
+    def settle(self, channel: str, token: str, settlements: Sequence[Settlement]) -> list[bool]:
+        """Record what became of claimed deliveries; False for each whose lease ended and was taken over."""
+        now = self._clock.now()
+        args = [str(to_millis(now)), self._retention_ms(), token, RECORD_PREFIX]
+        for settlement in settlements:
+            fields = _flat(_settled_fields(settlement, now))
+            args += [
+                settlement["delivery_id"],
+                job_deliveries_key(settlement["domain"], settlement["job_id"]),
+                settlement["state"],
+                str(to_millis(settlement["due_at"])) if "due_at" in settlement else "",
+                "count" if settlement["counts"] else "uncount",
+                str(len(fields)),
+                *fields,
+            ]
+        reply = self._redis.run_script(
+            {"script": _SETTLE, "keys": [due_key(channel), dead_key(channel)], "args": args}
+        )
+        return [word == "ok" for word in reply]
+
+    def find(self, delivery_id: str) -> Delivery | None:
+        """Return a delivery, or None.
+
+        Raises:
+            DecodeError: its record is malformed.
+        """
+        fields = self._redis.hgetall(RECORD_PREFIX + delivery_id)
+        return decode_delivery(fields) if fields else None
+
+    def of_job(self, domain: JobDomain, job_id: str) -> list[Delivery]:
+        """Return a job's deliveries, oldest first.
+
+        Raises:
+            DecodeError: a record is malformed.
+        """
+        found = [self.find(name) for name in self._redis.zrange(job_deliveries_key(domain, job_id), 0, -1)]
+        return [delivery for delivery in found if delivery is not None]
+
+    def sizes(self, channel: str) -> QueueSizes:
+        """Return how many deliveries of a channel wait and how many were given up."""
+        sizes: QueueSizes = {
+            "waiting": self._redis.zcard(due_key(channel)),
+            "dead": self._redis.zcard(dead_key(channel)),
+        }
+        for first in self._redis.zrange(due_key(channel), 0, 0):
+            score = self._redis.zscore(due_key(channel), first)
+            if score is not None:
+                sizes["oldest_due_at"] = _EPOCH + timedelta(milliseconds=score)
+        return sizes
+
+    def _retention_ms(self) -> str:
+        return str(milliseconds(self._retention))
+
+
+def due_key(channel: str) -> str:
+    """Return the key of what waits to be sent on a channel."""
+    return f"notify:due:{channel}"
+
+
+def dead_key(channel: str) -> str:
+    """Return the key of what was given up on a channel."""
+    return f"notify:dead:{channel}"
+
+
+def job_deliveries_key(domain: str, job_id: str) -> str:
+    """Return the key of a job's deliveries."""
+    return f"notify:job:{domain}:{job_id}"
+
+
+def _flat(fields: dict[str, str]) -> list[str]:
+    return [part for pair in fields.items() for part in pair]
+
+
+def _settled_fields(settlement: Settlement, now: datetime) -> dict[str, str]:
+    fields: dict[str, str] = {}
+    if "due_at" in settlement:
+        fields["due_at"] = to_iso(settlement["due_at"])
+    else:
+        fields["settled_at"] = to_iso(now)
+    if "attempts" in settlement:
+        fields["attempts"] = encode_attempts(settlement["attempts"])
+    if "message_ids" in settlement:
+        ids: list[JsonValue] = [*settlement["message_ids"]]
+        fields["message_ids"] = encode_json(ids)
+    if "answer" in settlement:
+        fields["answer"] = settlement["answer"]
+    if "detail" in settlement:
+        fields["detail"] = settlement["detail"]
+    if "template_version" in settlement:
+        fields["template_version"] = settlement["template_version"]
+    return fields
+
+
+def _read_claim(reply: Sequence[str], token: str) -> Claim:
+    verdict, again_at, closed_at, *rest = reply
+    claim: Claim = {"verdict": _verdict(verdict), "token": token, "deliveries": [], "unreadable": []}
+    if again_at:
+        claim["again_at"] = _EPOCH + timedelta(milliseconds=int(again_at))
+    if closed_at:
+        claim["closed_at"] = datetime.fromisoformat(closed_at)
+    for delivery_id, fields in _records(rest):
+        try:
+            claim["deliveries"].append(decode_delivery(fields))
+        except DecodeError as error:
+            claim["unreadable"].append(
+                {
+                    "delivery_id": delivery_id,
+                    "domain": fields.get("domain", "-"),
+                    "job_id": fields.get("job_id", "-"),
+                    "fault": str(error),
+                }
+            )
+    return claim
+
+
+def _verdict(word: str) -> Verdict:
+    match word:
+        case "claimed" | "probe" | "open" | "paused":
+            return word
+        case _:
+            return "none"
+
+
+def _records(texts: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Take the claimed records out of the script's flat reply."""
+    at = 0
+    while at < len(texts):
+        delivery_id, end = texts[at], at + 2 + int(texts[at + 1])
+        flat = texts[at + 2 : end]
+        yield delivery_id, dict(zip(flat[::2], flat[1::2], strict=True))
+        at = end

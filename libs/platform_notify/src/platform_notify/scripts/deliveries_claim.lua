@@ -1,0 +1,64 @@
+-- Take due deliveries for one sender, under a lease: until it ends nobody else gets them.
+--   KEYS[1]  the channel's due set (score: due, ms)
+--   KEYS[2]  the provider's circuit         KEYS[3]  until when the provider asked to be left alone (ms)
+--   ARGV     now (ms), now (ISO), lease (ms), at most how many, claim token, provider, time between two
+--            probes (ms), prefix of the records' keys
+--   returns  {verdict, when to ask again (ms, "" if nothing waits), when the circuit was closed (ISO, ""),
+--             then for each delivery: id, number of texts, field, value, ...}
+--   verdict  "claimed" | "none"
+--            "probe": the circuit is open, and this one delivery finds out whether the provider is well again
+--   refuses  {"open", next probe (ms), ""}, {"paused", until (ms), ""}
+local due_set, circuit, pause = KEYS[1], KEYS[2], KEYS[3]
+local now, now_iso, lease, limit = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local token, provider, probe_pause, prefix = ARGV[5], ARGV[6], tonumber(ARGV[7]), ARGV[8]
+
+local paused_until = redis.call('GET', pause)
+if paused_until and tonumber(paused_until) > now then
+  return { 'paused', paused_until, '' }
+end
+local is_open = redis.call('HGET', circuit, 'state') == 'open'
+if is_open then
+  local next_probe = redis.call('HGET', circuit, 'next_probe')
+  if tonumber(next_probe) > now then
+    return { 'open', next_probe, '' }
+  end
+  limit = 1
+end
+
+local reply = { 'none', '', redis.call('HGET', circuit, 'closed_at') or '' }
+local function claim(id)
+  local record = prefix .. id
+  if redis.call('EXISTS', record) == 0 then
+    -- Its record was removed by hand: nothing is left to send.
+    redis.call('ZREM', due_set, id)
+    return
+  end
+  if redis.call('HEXISTS', record, 'claim') == 1 then
+    -- Its last sender never came back.
+    redis.call('HINCRBY', record, 'interrupted', 1)
+  end
+  redis.call('HSET', record, 'claim', token, 'provider', provider)
+  redis.call('HSETNX', record, 'first_attempt_at', now_iso)
+  redis.call('HINCRBY', record, 'attempt', 1)
+  redis.call('ZADD', due_set, now + lease, id)
+  local flat = redis.call('HGETALL', record)
+  reply[#reply + 1] = id
+  reply[#reply + 1] = tostring(#flat)
+  for _, text in ipairs(flat) do
+    reply[#reply + 1] = text
+  end
+  reply[1] = is_open and 'probe' or 'claimed'
+end
+
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', due_set, '-inf', now, 'LIMIT', 0, limit)) do
+  claim(id)
+end
+if reply[1] == 'probe' then
+  redis.call('HSET', circuit, 'next_probe', now + probe_pause)
+end
+local first = redis.call('ZRANGE', due_set, 0, 0, 'WITHSCORES')
+if first[2] then
+  -- Whole milliseconds: the score may be written as 1.7e+12.
+  reply[2] = string.format('%.0f', tonumber(first[2]))
+end
+return reply

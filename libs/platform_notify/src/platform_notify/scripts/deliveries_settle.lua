@@ -1,0 +1,46 @@
+-- Record what became of claimed deliveries. Only who holds a delivery's claim may say so.
+--   KEYS[1]  the channel's due set          KEYS[2]  the channel's dead set (score: died, ms)
+--   ARGV     now (ms), retention (ms), claim token, prefix of the records' keys, then for each delivery:
+--            id, key of its job's deliveries, state ("waiting" | "sent" | "dead"), due (ms, for "waiting"),
+--            "count" | "uncount" (forget the attempts so far), number of texts, field, value, ...
+--   returns  for each delivery "ok", or "lost": it was claimed by another meanwhile; nothing is written
+local due_set, dead_set = KEYS[1], KEYS[2]
+local now, retention, token, prefix = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
+
+local function settle(at)
+  local id, of_job, state, due, counting = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
+  local record = prefix .. id
+  if redis.call('HGET', record, 'claim') ~= token then
+    return 'lost'
+  end
+  redis.call('HDEL', record, 'claim')
+  redis.call('HSET', record, 'state', state)
+  for i = at + 6, at + 5 + tonumber(ARGV[at + 5]), 2 do
+    redis.call('HSET', record, ARGV[i], ARGV[i + 1])
+  end
+  if counting == 'uncount' then
+    redis.call('HDEL', record, 'attempt', 'first_attempt_at')
+  end
+  if state == 'waiting' then
+    redis.call('ZADD', due_set, due, id)
+    return 'ok'
+  end
+  redis.call('ZREM', due_set, id)
+  redis.call('HDEL', record, 'due_at')
+  redis.call('PEXPIRE', record, retention)
+  redis.call('ZADD', of_job, 'NX', now, id)
+  redis.call('PEXPIRE', of_job, retention)
+  if state == 'dead' then
+    redis.call('ZADD', dead_set, now, id)
+  end
+  return 'ok'
+end
+
+local reply, at = {}, 5
+while at <= #ARGV do
+  reply[#reply + 1] = settle(at)
+  at = at + 6 + tonumber(ARGV[at + 5])
+end
+-- The records of these have expired.
+redis.call('ZREMRANGEBYSCORE', dead_set, '-inf', now - tonumber(retention))
+return reply

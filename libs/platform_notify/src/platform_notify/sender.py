@@ -1,0 +1,347 @@
+"""Sends what is due on one channel through one provider, a batch at a time, and records what became of it.
+
+A delivery is claimed under a lease before it is sent and settled after. Who dies in between leaves a lease
+that ends; the delivery is then sent again under the same id. What the provider answered is kept until Redis
+has it, also over an outage of Redis, so that a mail that was taken is not sent once more.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final, NotRequired, Protocol, TypedDict, assert_never
+
+from platform_core.clock import Clock
+from platform_core.logging import LogField, Logger
+
+from platform_notify.circuit import PROBE_PAUSE, Circuit, decide_circuit, decide_pause, why_refused
+from platform_notify.deliveries import AttemptNote, Delivery
+from platform_notify.delivery_store import Claim, DeliveryStore, Settlement, Unreadable, Verdict
+from platform_notify.messages import MailMessage
+from platform_notify.providers.base import MailProvider, SendResult, failed
+from platform_notify.rendering import TEMPLATE_VERSION, MailFacts, RenderedMail
+from platform_notify.retry import RetryDecision, decide_retry
+
+# Bound to a name of its own: a mail that cannot be written must not keep the others of its batch back.
+_ANYTHING: type[Exception] = Exception
+
+
+# Made again at the next attempt: a new version of the service may know how to write it.
+_UNWRITABLE: Final = failed("unexpected", "the mail could not be written")
+
+
+class SenderConfig(TypedDict):
+    """How to send.
+
+    Attributes:
+        channel: whose deliveries.
+        batch: at most how many in one call of the provider.
+        lease: how long a claim holds; longer than the provider may take.
+    """
+
+    channel: str
+    batch: int
+    lease: timedelta
+
+
+class AttemptReport(TypedDict):
+    """One attempt, told to the observer after it was recorded.
+
+    Attributes:
+        result: `sent`, or why not.
+        state: where the delivery stands now.
+        attempt: which attempt it was, from 1.
+        age_seconds: from the delivery's making to the end of this attempt.
+    """
+
+    provider: str
+    result: str
+    state: str
+    attempt: int
+    age_seconds: float
+
+
+class BatchReport(TypedDict):
+    """One call of the provider: how many mails, and how many seconds it took."""
+
+    provider: str
+    mails: int
+    seconds: float
+
+
+class SendObserver(Protocol):
+    """Who counts what is sent."""
+
+    def batch_sent(self, report: BatchReport) -> None:
+        """The provider was called and came back."""
+
+    def attempt_recorded(self, report: AttemptReport) -> None:
+        """What became of one delivery is in Redis."""
+
+
+class Round(TypedDict):
+    """What one round did.
+
+    Attributes:
+        verdict: see `Claim`.
+        claimed: how many deliveries were tried.
+        again_at: when there may be more to do; absent if nothing waits.
+    """
+
+    verdict: Verdict
+    claimed: int
+    again_at: NotRequired[datetime]
+
+
+class _Answered(TypedDict):
+    """Results that are not in Redis yet."""
+
+    token: str
+    is_probe: bool
+    deliveries: list[Delivery]
+    results: list[SendResult]
+    settlements: list[Settlement]
+
+
+class Sender:
+    """One channel's sender; one thread uses it.
+
+    Args:
+        store: the deliveries.
+        circuit: that of the provider.
+        provider: see `GuardedProvider`.
+        render: writes a mail.
+        clock: the present time.
+        logger: hears of every mail, without its recipient.
+        observer: counts.
+        config: see `SenderConfig`.
+        jitter: a random number from -1 to 1.
+        new_token: a name that no one else will make.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: DeliveryStore,
+        circuit: Circuit,
+        provider: MailProvider,
+        render: Callable[[MailFacts], RenderedMail],
+        clock: Clock,
+        logger: Logger,
+        observer: SendObserver,
+        config: SenderConfig,
+        jitter: Callable[[], float],
+        new_token: Callable[[], str],
+    ) -> None:
+        self._store = store
+        self._circuit = circuit
+        self._provider = provider
+        self._render = render
+        self._clock = clock
+        self._logger = logger
+        self._observer = observer
+        self._config = config
+        self._jitter = jitter
+        self._new_token = new_token
+        self._answered: _Answered | None = None
+
+    def run_once(self) -> Round:
+        """Send one batch of what is due, if anything is.
+
+        Raises:
+            RedisUnavailableError: Redis does not answer; call again later. Answers of the provider that are
+                not recorded yet are recorded then.
+        """
+        self._record()
+        claim = self._store.claim(
+            self._config["channel"],
+            self._provider.name,
+            limit=self._config["batch"],
+            lease=self._config["lease"],
+            token=self._new_token(),
+        )
+        if claim["deliveries"] or claim["unreadable"]:
+            self._answered = self._send(claim)
+            self._record()
+        claimed: Round = {
+            "verdict": claim["verdict"],
+            "claimed": len(claim["deliveries"]) + len(claim["unreadable"]),
+        }
+        if "again_at" in claim:
+            claimed["again_at"] = claim["again_at"]
+        return claimed
+
+    def _send(self, claim: Claim) -> _Answered:
+        mails = [self._mail(delivery) for delivery in claim["deliveries"]]
+        messages = [mail for mail in mails if mail is not None]
+        started = self._clock.monotonic()
+        answers = iter(self._provider.send(messages) if messages else [])
+        seconds = self._clock.monotonic() - started
+        if messages:
+            self._observer.batch_sent(
+                {"provider": self._provider.name, "mails": len(messages), "seconds": seconds}
+            )
+        results = [_UNWRITABLE if mail is None else next(answers) for mail in mails]
+        settlements = [
+            self._settlement(delivery, result, claim, seconds)
+            for delivery, result in zip(claim["deliveries"], results, strict=True)
+        ]
+        settlements += [_unreadable(lost) for lost in claim["unreadable"]]
+        return {
+            "token": claim["token"],
+            "is_probe": claim["verdict"] == "probe",
+            "deliveries": claim["deliveries"],
+            "results": results,
+            "settlements": settlements,
+        }
+
+    def _mail(self, delivery: Delivery) -> MailMessage | None:
+        facts = delivery["facts"]
+        try:
+            mail = self._render(facts)
+        except _ANYTHING as error:
+            self._logger.error(
+                "notifier.mail_not_written",
+                delivery_id=delivery["delivery_id"],
+                fault=type(error).__name__,
+            )
+            return None
+        return {
+            "delivery_id": delivery["delivery_id"],
+            "to": delivery["recipient"],
+            "subject": mail["subject"],
+            "text": mail["text"],
+            "html": mail["html"],
+            "category": f"job_{facts['event'].lower()}",
+            "domain": delivery["domain"],
+            "job_id": delivery["job_id"],
+        }
+
+    def _settlement(self, delivery: Delivery, result: SendResult, claim: Claim, seconds: float) -> Settlement:
+        now = self._clock.now()
+        settlement: Settlement = {
+            "delivery_id": delivery["delivery_id"],
+            "domain": delivery["domain"],
+            "job_id": delivery["job_id"],
+            "state": "waiting",
+            "counts": True,
+            "attempts": [
+                *delivery.get("attempts", []),
+                _note(result, provider=self._provider.name, at=now, seconds=seconds),
+            ],
+            "template_version": TEMPLATE_VERSION,
+        }
+        if result["outcome"] == "sent":
+            settlement["state"] = "sent"
+            settlement["message_ids"], settlement["answer"] = result["message_ids"], result["answer"]
+            return settlement
+        first = delivery.get("first_attempt_at", now)
+        decision: RetryDecision = decide_retry(
+            result["error_class"],
+            attempt=delivery.get("attempt", 1),
+            # Time that was spent waiting for the provider's account to be mended does not count.
+            first_attempt_at=max(first, claim.get("closed_at", first)),
+            now=now,
+            retry_after=result["retry_after"],
+            jitter=self._jitter(),
+        )
+        if claim["verdict"] == "probe" and result["error_class"] != "refused":
+            decision = {"decision": "hold"}
+        match decision["decision"]:
+            case "retry":
+                settlement["due_at"] = decision["at"]
+            case "hold":
+                settlement["counts"], settlement["due_at"] = False, now + PROBE_PAUSE
+            case "give_up":
+                settlement["state"], settlement["detail"] = "dead", decision["why"]
+            case _:
+                assert_never(decision["decision"])
+        return settlement
+
+    def _record(self) -> None:
+        """Bring the provider's answers to Redis; they are kept here until that worked."""
+        answered = self._answered
+        if answered is None:
+            return
+        self._tell_circuit(answered)
+        kept = self._store.settle(self._config["channel"], answered["token"], answered["settlements"])
+        self._answered = None
+        for settlement, is_kept in zip(answered["settlements"], kept, strict=True):
+            if not is_kept:
+                self._logger.warning("notifier.delivery_claim_lost", delivery_id=settlement["delivery_id"])
+        for delivery, result, settlement in zip(
+            answered["deliveries"], answered["results"], answered["settlements"], strict=False
+        ):
+            self._report(delivery, result, settlement)
+
+    def _tell_circuit(self, answered: _Answered) -> None:
+        match decide_circuit(answered["results"]):
+            case "open":
+                why = why_refused(answered["results"])
+                if self._circuit.open(why):
+                    self._logger.error("notifier.circuit_opened", provider=self._provider.name, why=why)
+            case "close":
+                if answered["is_probe"] and self._circuit.close():
+                    self._logger.info("notifier.circuit_closed", provider=self._provider.name)
+            case "keep":
+                pass
+        pause = decide_pause(answered["results"])
+        if pause:
+            self._circuit.pause(pause)
+            self._logger.warning(
+                "notifier.provider_paused", provider=self._provider.name, seconds=pause.total_seconds()
+            )
+
+    def _report(self, delivery: Delivery, result: SendResult, settlement: Settlement) -> None:
+        age = (self._clock.now() - delivery["created_at"]).total_seconds()
+        fields: dict[str, LogField] = {
+            "delivery_id": delivery["delivery_id"],
+            "domain": delivery["domain"],
+            "job_id": delivery["job_id"],
+            "provider": self._provider.name,
+            "attempt": delivery.get("attempt", 1),
+            "age_seconds": round(age, 3),
+        }
+        if result["outcome"] == "sent":
+            self._logger.info("notifier.delivery_sent", **fields)
+        else:
+            fields |= {"error_class": result["error_class"], "detail": result["detail"]}
+            if settlement["state"] == "dead":
+                self._logger.error("notifier.delivery_dead", **fields)
+            else:
+                self._logger.warning("notifier.delivery_retried", **fields)
+        self._observer.attempt_recorded(
+            {
+                "provider": self._provider.name,
+                "result": "sent" if result["outcome"] == "sent" else result["error_class"],
+                "state": settlement["state"],
+                "attempt": delivery.get("attempt", 1),
+                "age_seconds": age,
+            }
+        )
+
+
+def _note(result: SendResult, *, provider: str, at: datetime, seconds: float) -> AttemptNote:
+    note: AttemptNote = {
+        "at": at,
+        "provider": provider,
+        "result": "sent",
+        "detail": "",
+        "ambiguous": False,
+        "duration_ms": round(seconds * 1000),
+    }
+    if result["outcome"] == "sent":
+        note["detail"] = result["answer"]
+    else:
+        note["result"], note["detail"] = result["error_class"], result["detail"]
+        note["ambiguous"] = result["ambiguous"]
+    return note
+
+
+def _unreadable(lost: Unreadable) -> Settlement:
+    return {
+        "delivery_id": lost["delivery_id"],
+        "domain": lost["domain"],
+        "job_id": lost["job_id"],
+        "state": "dead",
+        "counts": True,
+        "detail": f"the record cannot be read: {lost['fault']}",
+    }
