@@ -17,6 +17,7 @@ MAX_SENDER_NAME = 100
 _BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 # What programs write to colour a terminal (ECMA-48, 5.4).
 _TERMINAL_CODES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+_LINE_BREAK = re.compile("\r\n|[\r\n\v\f\x85\u2028\u2029]")
 _CUT_MARK = "…"
 
 
@@ -66,7 +67,7 @@ def clean_text(text: str, limit: int) -> str:
         text: anything.
         limit: the most characters to return, at least 1. What is cut off is marked with `…`.
     """
-    unified = _TERMINAL_CODES.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
+    unified = _LINE_BREAK.sub("\n", _TERMINAL_CODES.sub("", text))
     kept = "".join(character if character in "\n\t" else _visible(character, "") for character in unified)
     return _cut("\n".join(line.rstrip() for line in kept.split("\n")).strip("\n"), limit)
 

@@ -5,7 +5,6 @@ delivery id: delivering it twice leaves one file.
 """
 
 import hashlib
-import mailbox
 import os
 import re
 import threading
@@ -117,8 +116,9 @@ class MaildirProvider:
         return f"new/{name} written"
 
     def _make_folders(self) -> None:
-        self._config["path"].parent.mkdir(parents=True, exist_ok=True)
-        mailbox.Maildir(self._config["path"], create=True)
+        # Not `mailbox.Maildir(create=True)`: it leaves a folder that exists already as it is.
+        for name in ("tmp", "new", "cur"):
+            (self._config["path"] / name).mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def _file_name(delivery_id: str) -> str:

@@ -274,8 +274,7 @@ class _Line:
         self._used_at: float | None = None
 
     def freshen(self, now: float) -> None:
-        """Make ready for a request: forget the last answer, and a connection that was idle for long."""
-        self.http.adapter.note = None
+        """Make ready for a request: let go of a connection that was idle for long."""
         if self._used_at is not None and now - self._used_at > _MAX_IDLE_SECONDS:
             self.http.drop_connections()
         self._used_at = now

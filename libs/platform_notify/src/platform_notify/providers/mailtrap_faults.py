@@ -88,8 +88,9 @@ def fault_of_unread(note: AnswerNote, secrets: Sequence[Secret]) -> Failed:
         value = None
     if isinstance(value, dict) and value.get("success") is False:
         errors = value.get("errors")
-        words = [str(item) for item in errors] if isinstance(errors, list) else [str(errors)]
-        return failed("refused", f"HTTP {note['status']}, success false: {'; '.join(words)}", secrets=secrets)
+        words = [str(item) for item in errors] if isinstance(errors, list) else [str(errors or "")]
+        detail = f"HTTP {note['status']}, success false: {'; '.join(words) or 'no reason given'}"
+        return failed("refused", detail, secrets=secrets)
     size = len(note["body"])
     return failed("server", f"HTTP {note['status']} with {size} bytes nobody can read", ambiguous=True)
 

@@ -227,6 +227,8 @@ def _connect_class(error: OSError) -> ErrorClass:
             return "timeout" if _is_timeout(error) else "server"
         case smtplib.SMTPException():
             return "auth"
+        case ConnectionResetError() | ConnectionAbortedError() | BrokenPipeError():
+            return "server"
         case _:
             return "timeout" if _is_timeout(error) else "connect"
 
