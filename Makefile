@@ -28,7 +28,7 @@ $(PACKAGES:%=check-%): check-%: venv
 check-root: venv
 	$(BIN)/ruff check --ignore-noqa --no-fix tools examples tests
 	$(BIN)/ruff format --check tools examples tests
-	$(BIN)/mypy tools examples tests
+	$(BIN)/mypy --config-file mypy-tests.ini --cache-dir .mypy_cache/tests tools examples tests
 	$(BIN)/pytest tests
 
 fix: venv  ## sort imports and format everything

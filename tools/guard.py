@@ -32,16 +32,16 @@ def syntax_breaches(path: Path) -> Iterator[tuple[int, str]]:
             yield node.lineno, f"name `{node.id}`"
         elif isinstance(node, ast.Attribute) and node.attr in FORBIDDEN_NAMES:
             yield node.lineno, f"attribute `.{node.attr}`"
-        elif isinstance(node, ast.ImportFrom):
-            if node.module is not None and node.module.split(".")[0] in FORBIDDEN_MODULES:
-                yield node.lineno, f"import of `{node.module}`"
-            for alias in node.names:
-                if alias.name in FORBIDDEN_NAMES:
-                    yield node.lineno, f"import of `{alias.name}`"
-        elif isinstance(node, ast.Import):
-            for alias in node.names:
-                if alias.name.split(".")[0] in FORBIDDEN_MODULES:
-                    yield node.lineno, f"import of `{alias.name}`"
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            for name in imported(node):
+                if name.split(".")[0] in FORBIDDEN_MODULES or name.split(".")[-1] in FORBIDDEN_NAMES:
+                    yield node.lineno, f"import of `{name}`"
+
+
+def imported(node: ast.Import | ast.ImportFrom) -> list[str]:
+    """Return the dotted names an import statement brings in."""
+    prefix = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+    return [f"{prefix}{alias.name}" for alias in node.names]
 
 
 def breaches(root: Path) -> Iterator[str]:

@@ -13,7 +13,6 @@ from typing import Final, NotRequired, Protocol, TypedDict
 
 from platform_core.clock import Clock, SystemClock
 from platform_core.logging import Logger, get_logger
-from redis.client import Pipeline
 from rq import Queue, Worker
 from rq.executions import Execution
 from rq.job import Job
@@ -27,7 +26,7 @@ from platform_workers.handlers import HandlerRegistry
 from platform_workers.job_context import new_token
 from platform_workers.job_queue import RqJobQueue
 from platform_workers.job_record_store import JobRecordStore
-from platform_workers.redis import REDIS_UNAVAILABLE, RedisClient, connect
+from platform_workers.redis import REDIS_UNAVAILABLE, RedisClient, RedisPipeline, connect
 
 RENEWAL_SECONDS: Final = 10
 """How often a busy worker renews its lease, and an idle one looks for leases that ran out."""
@@ -107,7 +106,7 @@ class PlatformWorker(Worker):
         self._settle(job)
 
     @override
-    def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
+    def heartbeat(self, timeout: int | None = None, pipeline: RedisPipeline | None = None) -> None:
         """Between jobs and every ten seconds while idle: RQ's heartbeat, and leases that ran out."""
         super().heartbeat(timeout, pipeline)
         if pipeline is None:
