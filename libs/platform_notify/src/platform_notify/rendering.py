@@ -124,8 +124,8 @@ def render_mail(facts: MailFacts) -> RenderedMail:
     }
     return {
         "subject": clean_line(f"{words['subject']}: {job_type or domain}", MAX_SUBJECT),
-        "text": _TEMPLATES.get_template("mail.txt").render(mail=view),
-        "html": _TEMPLATES.get_template("mail.html").render(mail=view),
+        "text": TEMPLATES.get_template("mail.txt").render(mail=view),
+        "html": TEMPLATES.get_template("mail.html").render(mail=view),
     }
 
 
@@ -249,7 +249,7 @@ class _Missing(StrictUndefined):
         super().__init__(hint, obj, name, exc)
 
 
-_TEMPLATES = Environment(
+TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
     undefined=_Missing,
     autoescape=select_autoescape(["html"], default=False),

@@ -1,6 +1,8 @@
 """A mail is one whole file in a Maildir that any reader opens, however often it is delivered."""
 
 import mailbox
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -56,7 +58,16 @@ def test_an_odd_delivery_id_stays_in_the_folder(tmp_path: Path, delivery_id: str
     assert {entry.name for entry in tmp_path.iterdir()} == {"box"}
 
 
-def test_a_mail_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_mail_that_cannot_be_written_does_not_stop_the_others(tmp_path: Path) -> None:
+    draft = tmp_path / "tmp" / f"delivery-0.{os.getpid()}.{threading.get_ident()}"
+    draft.mkdir(parents=True)
+    first, second = provider(tmp_path).send([sample_message(0), sample_message(1)])
+    assert first["outcome"] == "failed"
+    assert first["error_class"] == "server"
+    assert second["outcome"] == "sent"
+
+
+def test_a_folder_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
     maildir = provider(tmp_path)
     maildir.check()
     (tmp_path / "new").rmdir()

@@ -9,11 +9,18 @@ from typing import Literal
 import pytest
 from hypothesis import given
 from hypothesis.strategies import SearchStrategy, characters, none, one_of, text
+from jinja2.exceptions import UndefinedError
 from platform_core.notifications import EventWord
 from typing_extensions import override
 
 from platform_notify.messages import MAX_SUBJECT
-from platform_notify.rendering import MAX_MESSAGE, MAX_MESSAGE_LINES, MailFacts, render_mail
+from platform_notify.rendering import (
+    MAX_MESSAGE,
+    MAX_MESSAGE_LINES,
+    TEMPLATES,
+    MailFacts,
+    render_mail,
+)
 
 CREATED = datetime(2026, 3, 9, 8, 0, tzinfo=UTC)
 ANY_TEXT: SearchStrategy[str] = text(characters(), max_size=80)
@@ -177,6 +184,11 @@ def test_an_event_nobody_knows_is_a_fault_of_ours() -> None:
     kind: Literal["user", "system"] = json.loads('"nobody"')
     with pytest.raises(AssertionError):
         render_mail({**facts(), "error_kind": kind})
+
+
+def test_a_template_that_asks_for_what_it_does_not_get_fails() -> None:
+    with pytest.raises(UndefinedError):
+        TEMPLATES.from_string("{{ mail.nothing }}").render(mail={})
 
 
 @given(ANY_TEXT, ANY_TEXT, ANY_TEXT, ANY_LINK)

@@ -93,7 +93,6 @@ class MailProvider(Protocol):
     @property
     def name(self) -> str:
         """The provider's name in records and metrics."""
-        ...
 
     def send(self, messages: Sequence[MailMessage]) -> list[SendResult]:
         """Send the mails; never raises for a fault of the provider or the network.
@@ -101,7 +100,6 @@ class MailProvider(Protocol):
         Returns:
             One result for each message, in the same order.
         """
-        ...
 
     def check(self) -> str:
         """Try the set-up without sending a mail.
@@ -112,11 +110,9 @@ class MailProvider(Protocol):
         Raises:
             ProviderCheckError: the provider cannot be used; the message says why.
         """
-        ...
 
     def close(self) -> None:
         """Let go of connections. May be called more than once."""
-        ...
 
 
 def sent(message_ids: Sequence[str], answer: str) -> Sent:

@@ -113,8 +113,8 @@ class _Batch:
         login = config["server"]["login"]
         if login is not None:
             password = login["password"]
-            # The second is what AUTH PLAIN sends, in base64: a server may quote it back.
-            self._secrets = [password, Secret(f"\0{login['username']}\0{password.reveal()}")]
+            # The first is what AUTH PLAIN sends, in base64: a server may quote it back.
+            self._secrets = [Secret(f"\0{login['username']}\0{password.reveal()}"), password]
 
     def deliver(self, message: MailMessage, text: bytes) -> SendResult:
         """Give one mail to the server."""

@@ -8,7 +8,7 @@ import socket
 import ssl
 import threading
 from collections import deque
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypedDict
@@ -17,9 +17,9 @@ from platform_core.errors import DecodeError
 from platform_core.json_values import JsonObject, JsonValue, decode_json, encode_json
 from typing_extensions import override
 
+from platform_notify.testing.local_server import HOST, LocalServer, make_certificate, reset
 from platform_notify.testing.mailtrap_answers import Answer, error, ok
 from platform_notify.testing.mailtrap_api import ReceivedMail, judge
-from platform_notify.testing.tls import HOST, make_certificate, reset
 
 _MAX_BODY_BYTES = 50_000_000
 
@@ -48,7 +48,6 @@ class MailtrapServer:
         ca_bundle: the CA to trust, the value of `MAILTRAP_CA_BUNDLE`.
         requests: what came, in order.
         mails: what was taken, in order.
-        connections: how many connections were made.
     """
 
     def __init__(
@@ -72,31 +71,30 @@ class MailtrapServer:
         self.ca_bundle = ca_bundle
         self.requests: list[RecordedRequest] = []
         self.mails: list[ReceivedMail] = []
-        self.connections = 0
         self._token = token
         self._delay = delay
         self._log = log
         self._answers: deque[Answer] = deque()
         self._usual = ok()
         self._lock = threading.Lock()
-        self._closed = threading.Event()
         self._server = _Server(self, make_certificate(ca_bundle), port)
-        self.host = f"{HOST}:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+        self.host = f"{HOST}:{self._server.port}"
 
     def __enter__(self) -> Self:
         """Begin to serve."""
-        self._thread.start()
+        self._server.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Let go of hanging requests and stop."""
-        self._closed.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        self._server.stop()
+
+    @property
+    def connections(self) -> int:
+        """How many connections were made."""
+        return self._server.accepted
 
     def answer_next(self, *answers: Answer) -> None:
         """Give these answers to the next requests, one each; after them the usual one."""
@@ -120,17 +118,8 @@ class MailtrapServer:
             self._record({"path": path, "headers": headers, "body": body, "status": status})
             self.mails += mails
         # Not a sleep: closing the server ends it.
-        self._closed.wait(self._delay)
+        self._server.closed.wait(self._delay)
         return answer
-
-    def wait_closed(self) -> None:
-        """Wait until the server is closed."""
-        self._closed.wait()
-
-    def count_connection(self) -> None:
-        """Note that somebody connected."""
-        with self._lock:
-            self.connections += 1
 
     def _record(self, request: RecordedRequest) -> None:
         self.requests.append(request)
@@ -163,27 +152,19 @@ class MailtrapServer:
         return said, verdict["mails"]
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
+class _Server(LocalServer):
     def __init__(self, mailtrap: MailtrapServer, tls: ssl.SSLContext, port: int) -> None:
-        super().__init__((HOST, port), _Handler)
+        super().__init__(_Handler, port)
         self.mailtrap = mailtrap
-        self.faults: list[BaseException] = []
         self._tls = tls
 
     @override
     def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
-        accepted: tuple[socket.socket, tuple[str, int]] = super().get_request()
-        self.mailtrap.count_connection()
+        connection, address = super().get_request()
         # The handshake waits for the handler's thread, so that a silent client holds up nobody.
-        return self._tls.wrap_socket(accepted[0], server_side=True, do_handshake_on_connect=False), accepted[
-            1
-        ]
-
-    @override
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Keep quiet: a client that goes away is what many tests are about."""
+        secured = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        self.track(secured)
+        return secured, address
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -205,7 +186,7 @@ class _Handler(BaseHTTPRequestHandler):
         answer = server.mailtrap.take(self.path, headers, self.rfile.read(length))
         match answer["kind"]:
             case "hang":
-                server.mailtrap.wait_closed()
+                server.closed.wait()
                 self.close_connection = True
             case "reset":
                 connection: socket.socket = self.connection

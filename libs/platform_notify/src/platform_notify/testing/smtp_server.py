@@ -8,16 +8,16 @@ import base64
 import socket
 import threading
 from collections import defaultdict, deque
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
-from socketserver import StreamRequestHandler, ThreadingTCPServer
+from socketserver import BaseRequestHandler
 from types import TracebackType
 from typing import BinaryIO, Literal, Self, TypedDict
 
 from typing_extensions import override
 
 from platform_notify.providers.smtp_url import Security
-from platform_notify.testing.tls import HOST, make_certificate, reset
+from platform_notify.testing.local_server import LocalServer, make_certificate, reset
 
 Step = Literal["CONNECT", "EHLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", "CONTENT", "RSET", "QUIT"]
 """What can be told to go wrong; `DATA` is the command, `CONTENT` the mail itself."""
@@ -44,7 +44,6 @@ class SmtpServer:
         port: where it listens.
         ca_bundle: the CA to trust.
         mails: what was taken, in order.
-        connections: how many connections were made.
     """
 
     def __init__(
@@ -65,31 +64,30 @@ class SmtpServer:
         """
         self.ca_bundle = ca_bundle
         self.mails: list[SmtpMail] = []
-        self.connections = 0
         self.login = login
         self.security = security
         self.extensions = extensions
         self.tls = make_certificate(ca_bundle)
         self._script: defaultdict[Step, deque[str]] = defaultdict(deque)
         self._lock = threading.Lock()
-        self._closed = threading.Event()
         self._server = _Server(self)
-        self.port = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+        self.port = self._server.port
 
     def __enter__(self) -> Self:
         """Begin to serve."""
-        self._thread.start()
+        self._server.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Let go of hanging clients and stop."""
-        self._closed.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        self._server.stop()
+
+    @property
+    def connections(self) -> int:
+        """How many connections were made."""
+        return self._server.accepted
 
     def script(self, step: Step, *replies: str) -> None:
         """Answer the next times this step comes otherwise.
@@ -113,47 +111,32 @@ class SmtpServer:
         with self._lock:
             self.mails.append(mail)
 
-    def count_connection(self) -> None:
-        """Note that somebody connected; for the server's threads."""
-        with self._lock:
-            self.connections += 1
 
-    def wait_closed(self) -> None:
-        """Wait until the server is closed; for the server's threads."""
-        self._closed.wait()
-
-
-class _Server(ThreadingTCPServer):
-    daemon_threads = True
-
+class _Server(LocalServer):
     def __init__(self, smtp: SmtpServer) -> None:
-        super().__init__((HOST, 0), _Handler)
+        super().__init__(_Handler)
         self.smtp = smtp
-
-    @override
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Keep quiet: a client that goes away is what many tests are about."""
 
 
 class _CutError(Exception):
     """The connection was cut on purpose."""
 
 
-class _Handler(StreamRequestHandler):
+class _Handler(BaseRequestHandler):
     """One client's conversation."""
 
     @override
     def handle(self) -> None:
         server = self.server
         assert isinstance(server, _Server)
-        server.smtp.count_connection()
-        connection: socket.socket = self.connection
-        _Conversation(server.smtp, connection).run()
+        connection: socket.socket = self.request
+        _Conversation(server, connection).run()
 
 
 class _Conversation:
-    def __init__(self, smtp: SmtpServer, connection: socket.socket) -> None:
-        self._smtp = smtp
+    def __init__(self, server: _Server, connection: socket.socket) -> None:
+        self._server = server
+        self._smtp = smtp = server.smtp
         self._connection = connection
         self._lines = connection.makefile("rb")
         self._secure = False
@@ -163,13 +146,18 @@ class _Conversation:
 
     def run(self) -> None:
         """Talk until the client has enough or a scripted fault ends it."""
-        with suppress(_CutError, OSError):
+        with suppress(_CutError, OSError), closing(self):
             if self._smtp.security == "tls":
                 self._start_tls()
             talking = self._answer("CONNECT", "220 test server")
             while talking:
                 line = self._lines.readline().decode("utf-8", "replace").strip()
                 talking = bool(line) and self._obey(line)
+
+    def close(self) -> None:
+        """Let go of the connection, whichever it is by now."""
+        self._lines.close()
+        self._connection.close()
 
     def _obey(self, line: str) -> bool:
         """Answer one command; False at the end of the conversation."""
@@ -228,6 +216,8 @@ class _Conversation:
 
     def _start_tls(self) -> None:
         self._connection = self._smtp.tls.wrap_socket(self._connection, server_side=True)
+        self._server.track(self._connection)
+        self._lines.close()
         self._lines = self._connection.makefile("rb")
         self._secure = True
 
@@ -238,7 +228,7 @@ class _Conversation:
             case "ok":
                 self._say(usual)
             case "hang":
-                self._smtp.wait_closed()
+                self._server.closed.wait()
                 raise _CutError
             case "reset":
                 reset(self._connection)
@@ -258,8 +248,8 @@ def _address(rest: str) -> str:
 def _content(lines: BinaryIO) -> bytes:
     """Read a mail up to the line with a dot alone; take out the doubled dots (RFC 5321, 4.5.2)."""
     content: list[bytes] = []
-    for line in lines:
-        if line == b".\r\n":
-            break
+    while (line := lines.readline()) != b".\r\n":
+        if not line:
+            raise _CutError
         content.append(line.removeprefix(b"."))
     return b"".join(content)
