@@ -161,7 +161,33 @@ def test_an_attempt_without_a_record_is_logged(bench: Bench) -> None:
     bench.runner.run("nobody", 1, 1)
     bench.runner.settle_dead("nobody", 1, 1, "died")
     bench.runner.renew("nobody", 1, 1)
-    assert bench.logger.events() == ["worker.record_missing"]
+    assert bench.logger.events() == ["worker.record_missing"] * 3
+
+
+def test_a_record_nobody_can_read_stops_no_worker(bench: Bench, redis: RedisClient) -> None:
+    redis.hset("shop:job:job-1", {"status": "what?"})
+    redis.zadd("shop:jobs:leases", {"job-1": 1.0})
+    bench.runner.run("job-1", 1, 1)
+    assert bench.runner.reap_expired() == 0
+    assert bench.logger.events() == ["worker.record_malformed"] * 2
+
+
+@pytest.mark.parametrize("result", [{"result_id": "r", "result_bytes": -1}, {"result_id": "r"}, None])
+def test_a_result_that_is_none_is_a_fault_of_the_handler(
+    bench: Bench, result: JobResult, domain: JobDomain
+) -> None:
+    registry = HandlerRegistry(domain=domain)
+    registry.register("image.resize", ResizePayload, lambda payload, job: result, max_attempts=1)
+    bench.store.save({**make_record(), "max_attempts": 1})
+    AttemptRunner({**bench.runner.environment, "registry": registry}).run("job-1", 1, 1)
+    assert bench.record()["status"] == "failed"
+    assert bench.record().get("error_kind") == "system"
+
+
+def test_half_characters_in_a_message_do_not_stop_the_outcome(bench: Bench) -> None:
+    bench.error = JobUserError("cannot read caf\udce9.csv")
+    bench.runner.run("job-1", 1, 1)
+    assert bench.record()["error"] == "cannot read caf?.csv"
 
 
 def test_a_process_that_dies_in_the_handler_gets_another_attempt(bench: Bench) -> None:

@@ -13,7 +13,7 @@ from typing import TypedDict
 import pytest
 from builders import make_record
 from platform_core.errors import JobUserError
-from platform_core.job_events import JobDomain, decode_job_event, default_events_channel
+from platform_core.job_events import JobDomain, decode_job_event, default_events_channel, job_domain
 from platform_core.job_types import JobRecord
 from platform_core.json_values import JsonValue
 
@@ -328,3 +328,20 @@ def test_a_worker_that_loses_redis_is_followed_by_another() -> None:
     ]
     work_until_stopped(iter(workers).__next__, burst=False, logger=logger)
     assert logger.events() == ["worker.redis_away", "worker.stopped"]
+
+
+def test_a_job_in_another_domains_queue_is_failed_not_left_waiting(plant: Plant) -> None:
+    other = HandlerRegistry(domain=job_domain("bakery"))
+    other.register("fate.meet", FatePayload, meet_fate)
+    store = JobRecordStore(redis=plant.redis, domain=other.domain)
+    job_id = JobSubmitter(
+        store=store, queue=RqJobQueue(redis=plant.redis, name=QUEUE), registry=other
+    ).submit({"job_type": "fate.meet", "payload": {"fate": "go well", "folder": ""}, "user_id": 7})["job_id"]
+    with plant.worker(burst=True) as process:
+        process.join(60)
+    record = store.load(job_id)
+    assert record is not None
+    assert (record["status"], record["error"]) == (
+        "failed", "job_type: unknown job type 'fate.meet'; known: none",
+    )  # fmt: skip
+    assert len(plant.redis.xrange("bakery:events:log")) == 2

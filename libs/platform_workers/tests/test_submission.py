@@ -76,6 +76,7 @@ def test_everything_asked_for_is_stored_as_given(
             "$.notifications.email.on[0]",
         ),
         ({**REQUEST, "max_attempts": 0}, "$.max_attempts"),
+        ({**REQUEST, "user_id": 2**63}, "$.user_id"),
     ],
 )
 def test_a_fault_is_named_and_nothing_is_written(

@@ -14,7 +14,7 @@ from typing import Final, TypedDict, final
 
 from platform_core.clock import Clock, to_millis
 from platform_core.errors import DecodeError, JobUserError
-from platform_core.job_events import ErrorKind, JobDomain
+from platform_core.job_events import ErrorKind, JobDomain, encode_job_event, make_completed_event
 from platform_core.job_types import JobRecord
 from platform_core.json_values import JsonValue
 from platform_core.logging import Logger
@@ -163,9 +163,8 @@ class AttemptRunner:
         An attempt the record does not wait for (a repeat, a leftover, a job that has its outcome) is logged
         and left alone.
         """
-        record = self._env["store"].load(job_id)
+        record = self._load(job_id)
         if record is None:
-            self._logger.error("worker.record_missing", job_id=job_id)
             return
         token = self.lease_token(run, attempt)
         context = self._context(record, token)
@@ -182,7 +181,7 @@ class AttemptRunner:
 
     def settle_dead(self, job_id: str, run: int, attempt: int, reason: str) -> None:
         """Give an attempt whose process has ended its next attempt or its failure, if it has none yet."""
-        record = self._env["store"].load(job_id)
+        record = self._load(job_id)
         if record is None or record["run"] != run:
             return
         token = self.lease_token(run, attempt)
@@ -200,7 +199,7 @@ class AttemptRunner:
 
     def renew(self, job_id: str, run: int, attempt: int) -> None:
         """Keep the job for this worker. A lease that is lost is logged: its handler finds out by itself."""
-        record = self._env["store"].load(job_id)
+        record = self._load(job_id)
         if record is None:
             return
         token = self.lease_token(run, attempt)
@@ -222,10 +221,21 @@ class AttemptRunner:
         settled = 0
         expired = self._env["redis"].zrange_by_score(f"{domain}:jobs:leases", 0, now - 1, limit=limit)
         for job_id in expired:
-            record = self._env["store"].load(job_id)
+            record = self._load(job_id)
             if record is not None:
                 settled += self._reap(record)
         return settled
+
+    def _load(self, job_id: str) -> JobRecord | None:
+        """Return the record; None, with a line in the log, when it is gone or nobody can read it."""
+        try:
+            record = self._env["store"].load(job_id)
+        except DecodeError as error:
+            self._logger.error("worker.record_malformed", job_id=job_id, error=str(error))
+            return None
+        if record is None:
+            self._logger.error("worker.record_missing", job_id=job_id)
+        return record
 
     def _reap(self, record: JobRecord) -> int:
         fault = _system_fault("the worker that ran it stopped answering")
@@ -272,7 +282,9 @@ class AttemptRunner:
         if not callable(bound):
             return bound
         try:
-            return bound(_Run(context, attempt=attempt, logger=self._logger))
+            result = bound(_Run(context, attempt=attempt, logger=self._logger))
+            _check_result(record, context, result)
+            return result
         except JobUserError as error:
             return {"kind": "user", "message": _bounded(str(error)), "may_retry": False}
         except TransitionRefusedError:
@@ -377,9 +389,27 @@ class AttemptRunner:
         settle()
 
 
+def _check_result(record: JobRecord, context: JobContext, result: JobResult) -> None:
+    """Make sure the result can be told as an event.
+
+    Raises:
+        DecodeError: It cannot; the error names the field.
+    """
+    event = make_completed_event(
+        domain=context.identity["domain"],
+        job_id=record["job_id"],
+        user_id=record["user_id"],
+        result_id=result["result_id"],
+        result_bytes=result["result_bytes"],
+    )
+    encode_job_event(event)
+
+
 def _system_fault(message: str) -> Fault:
     return {"kind": "system", "message": _bounded(message), "may_retry": True}
 
 
 def _bounded(text: str) -> str:
+    """Return a text that fits an event: not too long, and no half characters (a file name may bring some)."""
+    text = text.encode("utf-8", "replace").decode("utf-8")
     return text if len(text) <= MAX_MESSAGE_LENGTH else text[: MAX_MESSAGE_LENGTH - 1] + "…"

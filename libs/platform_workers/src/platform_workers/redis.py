@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import NotRequired, Self, TypeAlias, TypedDict
+from typing import NotRequired, Self, TypedDict
 
 from redis import Redis
 from redis.client import Pipeline, PubSub
@@ -42,9 +42,6 @@ REDIS_UNAVAILABLE = (_NO_CONNECTION, _NO_ANSWER, _READ_ONLY)
 """What the vendor's client raises when Redis does not answer; for code around RQ, which passes them on."""
 _NO_SCRIPT: type[Exception] = _NoScriptError
 _ANY_FAULT: type[Exception] = _RedisError
-
-RedisPipeline: TypeAlias = Pipeline
-"""The vendor's pipeline, under a name that code around RQ may use."""
 
 SCRIPTS = Path(__file__).parent / "scripts"
 

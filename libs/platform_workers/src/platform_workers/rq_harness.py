@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from typing import Final, NotRequired, Protocol, TypedDict
 
 from platform_core.clock import Clock, SystemClock
+from platform_core.job_events import JobDomain, default_events_channel, job_domain
 from platform_core.logging import Logger, get_logger
+from redis.client import Pipeline
 from rq import Queue, Worker
 from rq.executions import Execution
 from rq.job import Job
@@ -26,10 +28,13 @@ from platform_workers.handlers import HandlerRegistry
 from platform_workers.job_context import new_token
 from platform_workers.job_queue import RqJobQueue
 from platform_workers.job_record_store import JobRecordStore
-from platform_workers.redis import REDIS_UNAVAILABLE, RedisClient, RedisPipeline, connect
+from platform_workers.redis import REDIS_UNAVAILABLE, RedisClient, connect
 
 RENEWAL_SECONDS: Final = 10
 """How often a busy worker renews its lease, and an idle one looks for leases that ran out."""
+
+HORSE_DIED: Final = "the worker process ended unexpectedly"
+"""What a job's failure says when its process gave no reason."""
 
 RESTART_PAUSE_SECONDS: Final = 1.0
 """Pause before a worker that lost Redis begins again."""
@@ -58,14 +63,38 @@ class WorkerConfig(TypedDict):
     burst: NotRequired[bool]
 
 
-# The runner of this process. RQ calls `run_attempt` by its dotted name in the forked horse, which can be
-# given nothing but the arguments that lie in the queue; the fork inherits this.
-_runners: dict[str, AttemptRunner] = {}
+class _Process:
+    """The runner of this process.
+
+    RQ calls `run_attempt` by its dotted name in the forked horse, which can be given nothing but the
+    arguments that lie in the queue; the fork inherits this.
+    """
+
+    runner: AttemptRunner
 
 
 def run_attempt(domain: str, job_id: str, run: int, attempt: int) -> None:
     """Run one attempt in the work horse (RQ calls this; see `job_queue.ATTEMPT_FUNCTION`)."""
-    _runners[domain].run(job_id, run, attempt)
+    runner_for(_Process.runner, job_domain(domain)).run(job_id, run, attempt)
+
+
+def runner_for(runner: AttemptRunner, domain: JobDomain) -> AttemptRunner:
+    """Return the runner for a job of this domain.
+
+    A job of a domain that this worker does not serve lies in its queue by mistake: it is failed as a type
+    without a handler, in its own domain, where somebody waits for it.
+    """
+    env = runner.environment
+    if domain == env["registry"].domain:
+        return runner
+    return AttemptRunner(
+        {
+            **env,
+            "store": JobRecordStore(redis=env["redis"], domain=domain, clock=env["clock"]),
+            "registry": HandlerRegistry(domain=domain),
+            "events_channel": default_events_channel(domain),
+        }
+    )
 
 
 class PlatformWorker(Worker):
@@ -106,7 +135,7 @@ class PlatformWorker(Worker):
         self._settle(job)
 
     @override
-    def heartbeat(self, timeout: int | None = None, pipeline: RedisPipeline | None = None) -> None:
+    def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
         """Between jobs and every ten seconds while idle: RQ's heartbeat, and leases that ran out."""
         super().heartbeat(timeout, pipeline)
         if pipeline is None:
@@ -130,15 +159,15 @@ class PlatformWorker(Worker):
             self._platform_log.warning("worker.redis_away", error=str(error))
 
     def _settle(self, job: Job) -> None:
-        _, job_id, run, attempt = _arguments(job)
-        self._runner.settle_dead(job_id, run, attempt, "the worker process ended unexpectedly")
+        domain, job_id, run, attempt = _arguments(job)
+        runner_for(self._runner, domain).settle_dead(job_id, run, attempt, HORSE_DIED)
 
 
-def _arguments(job: Job) -> tuple[str, str, int, int]:
+def _arguments(job: Job) -> tuple[JobDomain, str, int, int]:
     """Domain, job id, run and attempt, as `RqJobQueue` put them into the queue."""
     arguments: Sequence[object] = job.args
     domain, job_id, run, attempt = (str(argument) for argument in arguments)
-    return domain, job_id, int(run), int(attempt)
+    return job_domain(domain), job_id, int(run), int(attempt)
 
 
 def make_worker(config: WorkerConfig, *, redis: RedisClient, clock: Clock, logger: Logger) -> PlatformWorker:
@@ -160,7 +189,7 @@ def make_worker(config: WorkerConfig, *, redis: RedisClient, clock: Clock, logge
             "timeout_error": JobTimeoutException,
         }
     )
-    _runners[registry.domain] = runner
+    _Process.runner = runner
     worker = PlatformWorker(
         [config["queue_name"]],
         name=name,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import NotRequired, TypedDict
+from typing import Final, NotRequired, TypedDict
 
 from platform_core.clock import Clock, SystemClock
 from platform_core.errors import DecodeError
@@ -16,6 +16,8 @@ from platform_workers.job_queue import AttemptTicket, JobQueue, RqJobQueue
 from platform_workers.job_record_store import JobRecordStore
 from platform_workers.job_store import raise_if_exists
 from platform_workers.redis import RedisClient
+
+MAX_USER_ID: Final = 2**63 - 1
 
 
 class JobRequest(TypedDict):
@@ -86,6 +88,8 @@ class JobSubmitter:
             decode_context(request["context"])
         if "notifications" in request:
             decode_notifications(request["notifications"])
+        if abs(request["user_id"]) > MAX_USER_ID:
+            raise DecodeError("$.user_id", "int of 64 bits", "int")
         if request.get("max_attempts", 1) < 1:
             raise DecodeError("$.max_attempts", "int >= 1", "int")
         now = self._clock.now()
