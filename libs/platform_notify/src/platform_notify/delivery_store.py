@@ -207,10 +207,11 @@ class DeliveryStore:
             "waiting": self._redis.zcard(due_key(channel)),
             "dead": self._redis.zcard(dead_key(channel)),
         }
-        for first in self._redis.zrange(due_key(channel), 0, 0):
-            score = self._redis.zscore(due_key(channel), first)
-            if score is not None:
-                sizes["oldest_due_at"] = _EPOCH + timedelta(milliseconds=score)
+        first = self._redis.zrange(due_key(channel), 0, 0)
+        scores = [self._redis.zscore(due_key(channel), delivery_id) for delivery_id in first]
+        # Gone between the two questions: then another one is first, and the next look will see it.
+        for score in [score for score in scores if score is not None]:
+            sizes["oldest_due_at"] = _EPOCH + timedelta(milliseconds=score)
         return sizes
 
     def _retention_ms(self) -> str:

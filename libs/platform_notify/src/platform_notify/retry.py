@@ -74,8 +74,8 @@ def decide_retry(
             return {"decision": "hold"}
         case "connect" | "timeout" | "rate_limited" | "server" | "unexpected":
             return _retry(attempt, first_attempt_at + GIVE_UP_AFTER, now, retry_after, jitter)
-        case _:
-            assert_never(error_class)
+        case _ as never:
+            assert_never(never)
 
 
 def wait_asked(retry_after: float | None) -> timedelta:

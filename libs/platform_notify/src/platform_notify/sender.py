@@ -7,7 +7,7 @@ has it, also over an outage of Redis, so that a mail that was taken is not sent 
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Final, NotRequired, Protocol, TypedDict, assert_never
+from typing import Final, NotRequired, Protocol, TypedDict
 
 from platform_core.clock import Clock
 from platform_core.logging import LogField, Logger
@@ -91,14 +91,21 @@ class Round(TypedDict):
     again_at: NotRequired[datetime]
 
 
+class _Tried(TypedDict):
+    """One delivery, what the provider said, and what follows."""
+
+    delivery: Delivery
+    result: SendResult
+    settlement: Settlement
+
+
 class _Answered(TypedDict):
     """Results that are not in Redis yet."""
 
     token: str
     is_probe: bool
-    deliveries: list[Delivery]
-    results: list[SendResult]
-    settlements: list[Settlement]
+    tried: list[_Tried]
+    unreadable: list[Unreadable]
 
 
 class Sender:
@@ -179,18 +186,16 @@ class Sender:
             self._observer.batch_sent(
                 {"provider": self._provider.name, "mails": len(messages), "seconds": seconds}
             )
-        results = [_UNWRITABLE if mail is None else next(answers) for mail in mails]
-        settlements = [
-            self._settlement(delivery, result, claim, seconds)
-            for delivery, result in zip(claim["deliveries"], results, strict=True)
-        ]
-        settlements += [_unreadable(lost) for lost in claim["unreadable"]]
+        tried: list[_Tried] = []
+        for delivery, mail in zip(claim["deliveries"], mails, strict=True):
+            result = _UNWRITABLE if mail is None else next(answers)
+            settlement = self._settlement(delivery, result, claim, seconds)
+            tried.append({"delivery": delivery, "result": result, "settlement": settlement})
         return {
             "token": claim["token"],
             "is_probe": claim["verdict"] == "probe",
-            "deliveries": claim["deliveries"],
-            "results": results,
-            "settlements": settlements,
+            "tried": tried,
+            "unreadable": claim["unreadable"],
         }
 
     def _mail(self, delivery: Delivery) -> MailMessage | None:
@@ -245,15 +250,12 @@ class Sender:
         )
         if claim["verdict"] == "probe" and result["error_class"] != "refused":
             decision = {"decision": "hold"}
-        match decision["decision"]:
-            case "retry":
-                settlement["due_at"] = decision["at"]
-            case "hold":
-                settlement["counts"], settlement["due_at"] = False, now + PROBE_PAUSE
-            case "give_up":
-                settlement["state"], settlement["detail"] = "dead", decision["why"]
-            case _:
-                assert_never(decision["decision"])
+        if decision["decision"] == "retry":
+            settlement["due_at"] = decision["at"]
+        elif decision["decision"] == "hold":
+            settlement["counts"], settlement["due_at"] = False, now + PROBE_PAUSE
+        else:
+            settlement["state"], settlement["detail"] = "dead", decision["why"]
         return settlement
 
     def _record(self) -> None:
@@ -261,36 +263,35 @@ class Sender:
         answered = self._answered
         if answered is None:
             return
-        self._tell_circuit(answered)
-        kept = self._store.settle(self._config["channel"], answered["token"], answered["settlements"])
+        self._tell_circuit([one["result"] for one in answered["tried"]], is_probe=answered["is_probe"])
+        settlements = [one["settlement"] for one in answered["tried"]]
+        settlements += [_unreadable(lost) for lost in answered["unreadable"]]
+        kept = self._store.settle(self._config["channel"], answered["token"], settlements)
         self._answered = None
-        for settlement, is_kept in zip(answered["settlements"], kept, strict=True):
-            if not is_kept:
-                self._logger.warning("notifier.delivery_claim_lost", delivery_id=settlement["delivery_id"])
-        for delivery, result, settlement in zip(
-            answered["deliveries"], answered["results"], answered["settlements"], strict=False
-        ):
-            self._report(delivery, result, settlement)
+        for one, is_kept in zip(answered["tried"], kept, strict=False):
+            self._report(one, is_kept=is_kept)
+        for lost in answered["unreadable"]:
+            self._logger.error(
+                "notifier.delivery_unreadable", delivery_id=lost["delivery_id"], fault=lost["fault"]
+            )
 
-    def _tell_circuit(self, answered: _Answered) -> None:
-        match decide_circuit(answered["results"]):
-            case "open":
-                why = why_refused(answered["results"])
-                if self._circuit.open(why):
-                    self._logger.error("notifier.circuit_opened", provider=self._provider.name, why=why)
-            case "close":
-                if answered["is_probe"] and self._circuit.close():
-                    self._logger.info("notifier.circuit_closed", provider=self._provider.name)
-            case "keep":
-                pass
-        pause = decide_pause(answered["results"])
+    def _tell_circuit(self, results: list[SendResult], *, is_probe: bool) -> None:
+        change = decide_circuit(results)
+        if change == "open":
+            why = why_refused(results)
+            if self._circuit.open(why):
+                self._logger.error("notifier.circuit_opened", provider=self._provider.name, why=why)
+        elif change == "close" and is_probe and self._circuit.close():
+            self._logger.info("notifier.circuit_closed", provider=self._provider.name)
+        pause = decide_pause(results)
         if pause:
             self._circuit.pause(pause)
             self._logger.warning(
                 "notifier.provider_paused", provider=self._provider.name, seconds=pause.total_seconds()
             )
 
-    def _report(self, delivery: Delivery, result: SendResult, settlement: Settlement) -> None:
+    def _report(self, tried: _Tried, *, is_kept: bool) -> None:
+        delivery, result, settlement = tried["delivery"], tried["result"], tried["settlement"]
         age = (self._clock.now() - delivery["created_at"]).total_seconds()
         fields: dict[str, LogField] = {
             "delivery_id": delivery["delivery_id"],
@@ -300,6 +301,10 @@ class Sender:
             "attempt": delivery.get("attempt", 1),
             "age_seconds": round(age, 3),
         }
+        if not is_kept:
+            # Its lease ended and another sender has it now.
+            self._logger.warning("notifier.delivery_claim_lost", **fields)
+            return
         if result["outcome"] == "sent":
             self._logger.info("notifier.delivery_sent", **fields)
         else:

@@ -1,4 +1,5 @@
--- Record what became of claimed deliveries. Only who holds a delivery's claim may say so.
+-- Record what became of claimed deliveries. Only who holds a delivery's claim may say so, with one exception:
+-- that a mail was sent is true whoever says it, and keeps it from being sent once more.
 --   KEYS[1]  the channel's due set          KEYS[2]  the channel's dead set (score: died, ms)
 --   ARGV     now (ms), retention (ms), claim token, prefix of the records' keys, then for each delivery:
 --            id, key of its job's deliveries, state ("waiting" | "sent" | "dead"), due (ms, for "waiting"),
@@ -11,7 +12,9 @@ local function settle(at)
   local id, of_job, state, due, counting = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
   local record = prefix .. id
   if redis.call('HGET', record, 'claim') ~= token then
-    return 'lost'
+    if state ~= 'sent' or redis.call('HGET', record, 'state') ~= 'waiting' then
+      return 'lost'
+    end
   end
   redis.call('HDEL', record, 'claim')
   redis.call('HSET', record, 'state', state)

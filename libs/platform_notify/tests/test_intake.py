@@ -1,0 +1,383 @@
+"""Every outcome becomes one delivery, however often and from wherever it is heard."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+import pytest
+from pipeline_kit import (
+    ANNA,
+    BOTH,
+    NOON,
+    completed,
+    deliveries_of,
+    failed_event,
+    foreign_job,
+    heard,
+    keys_without_ttl,
+)
+from platform_core.job_events import TURKIC, JobDomain, default_events_channel, make_progress_event
+from platform_core.json_values import JsonValue, encode_json
+from platform_workers.event_subscriber import EventLog, Heard
+from platform_workers.job_context import JobContext, make_job_context
+from platform_workers.job_record_store import JobRecordStore
+from platform_workers.redis import RedisClient
+from platform_workers.testing import FakeClock, FakeLogger
+
+from platform_notify.deliveries import EMAIL, decode_delivery
+from platform_notify.delivery_store import RETENTION, DeliveryStore
+from platform_notify.intake import Intake, IntakeConfig, Taken
+
+CONFIG: IntakeConfig = {
+    "channel": EMAIL,
+    "provider_configured": True,
+    "public_url": "https://jobs.example.com/",
+}
+PREFERENCES = "user:7:notification_preferences"
+
+
+class Bell:
+    """Counts how often the sender was woken."""
+
+    def __init__(self) -> None:
+        self.rung = 0
+
+    def __call__(self) -> None:
+        self.rung += 1
+
+
+@pytest.fixture
+def bell() -> Bell:
+    return Bell()
+
+
+@pytest.fixture
+def intake(redis: RedisClient, clock: FakeClock, logger: FakeLogger, bell: Bell) -> Intake:
+    return make_intake(redis, clock, logger, bell)
+
+
+def make_intake(
+    redis: RedisClient, clock: FakeClock, logger: FakeLogger, bell: Bell, config: IntakeConfig = CONFIG
+) -> Intake:
+    store = DeliveryStore(redis, clock)
+    return Intake(redis=redis, store=store, clock=clock, logger=logger, config=config, wake=bell)
+
+
+def our_job(
+    redis: RedisClient, clock: FakeClock, job_id: str = "j1", *, notifications: JsonValue = None, run: int = 1
+) -> JobContext:
+    """Store a job as the platform does, and return the context that publishes its life."""
+    wanted: JsonValue = dict(BOTH) if notifications is None else notifications
+    JobRecordStore(redis=redis, domain=TURKIC, clock=clock).save(
+        {
+            "job_id": job_id,
+            "user_id": 7,
+            "status": "queued",
+            "progress": 0,
+            "message": None,
+            "error": None,
+            "created_at": clock.now(),
+            "updated_at": clock.now(),
+            "job_type": "train",
+            "payload": {},
+            "priority": "normal",
+            "queue": "default",
+            "attempt_count": 0,
+            "max_attempts": 3,
+            "run": run,
+            "context": {"user_id": "7", "email": ANNA},
+            "notifications": wanted,
+        }
+    )
+    return make_job_context(
+        redis=redis,
+        domain=TURKIC,
+        events_channel=default_events_channel(TURKIC),
+        job_id=job_id,
+        user_id=7,
+        queue_name="default",
+        clock=clock,
+    )
+
+
+def read_log(redis: RedisClient, intake: Intake, group: str = "notifier") -> list[Taken]:
+    log = EventLog(redis, group=group, consumer="one", idle=lambda seconds: seconds)
+    taken = []
+    for entry in log.next(0):
+        message = entry["message"]
+        assert message["kind"] == "event"
+        taken.append(intake.take_logged(message, run=entry["run"], ended_at=NOON))
+    return taken
+
+
+# -- once, from both feeds ----------------------------------------------------------------------------
+
+
+def test_both_feeds_of_one_outcome_make_one_delivery(
+    redis: RedisClient, clock: FakeClock, intake: Intake, bell: Bell
+) -> None:
+    job = our_job(redis, clock)
+    job.publish_started()
+    job.publish_completed(result_id="r-1", result_bytes=2048)
+    assert intake.take_live(heard(completed())) == {"result": "queued"}
+    assert intake.take_live(heard(completed())) == {"result": "known"}
+    assert read_log(redis, intake) == [{"result": "ignored"}, {"result": "known"}]
+    assert read_log(redis, intake, "another group") == [{"result": "ignored"}, {"result": "known"}]
+    assert len(deliveries_of(redis)) == 1
+    assert bell.rung == 1
+
+
+def test_the_log_alone_is_enough_and_the_live_event_then_changes_nothing(
+    redis: RedisClient, clock: FakeClock, intake: Intake, bell: Bell
+) -> None:
+    job = our_job(redis, clock)
+    job.publish_started()
+    job.publish_failed("user", "bad row 3")
+    assert read_log(redis, intake) == [{"result": "ignored"}, {"result": "queued"}]
+    assert intake.take_live(heard(failed_event())) == {"result": "known"}
+    assert bell.rung == 1
+
+
+def test_a_live_event_that_the_record_does_not_show_is_left_to_the_log(
+    redis: RedisClient, clock: FakeClock, intake: Intake, bell: Bell
+) -> None:
+    """The job has been started again since: only the log says which run has ended."""
+    job = our_job(redis, clock, run=2)
+    job.publish_started()
+    assert intake.take_live(heard(completed())) == {"result": "left_to_log"}
+    assert intake.take_live(heard(failed_event())) == {"result": "left_to_log"}
+    assert deliveries_of(redis) == []
+    job.publish_failed("system", "worker lost")
+    assert intake.take_live(heard(completed())) == {"result": "left_to_log"}
+    assert intake.take_live(heard(failed_event())) == {"result": "queued"}
+
+
+def test_each_run_of_a_job_is_told_of(redis: RedisClient, clock: FakeClock, intake: Intake) -> None:
+    for run in (1, 2):
+        job = our_job(redis, clock, run=run)
+        job.publish_started()
+        job.publish_completed(result_id="r", result_bytes=1)
+    assert [taken["result"] for taken in read_log(redis, intake)] == ["ignored", "queued"] * 2
+    assert intake.take_live(heard(completed())) == {"result": "known"}
+    assert sorted(fields["run"] for fields in deliveries_of(redis)) == ["1", "2"]
+
+
+def test_a_foreign_publisher_is_heard_once(redis: RedisClient, intake: Intake, bell: Bell) -> None:
+    foreign_job(redis)
+    assert intake.take_live(heard(completed())) == {"result": "queued"}
+    assert intake.take_live(heard(completed())) == {"result": "known"}
+    assert bell.rung == 1
+
+
+def test_a_foreign_publisher_need_not_have_updated_its_status(redis: RedisClient, intake: Intake) -> None:
+    foreign_job(redis, status="processing")
+    assert intake.take_live(heard(completed())) == {"result": "queued"}
+
+
+def test_what_is_no_outcome_is_ignored(redis: RedisClient, intake: Intake) -> None:
+    foreign_job(redis)
+    event = make_progress_event(domain=TURKIC, job_id="j1", user_id=7, progress=100)
+    progress: Heard = {"kind": "event", "channel": "turkic:events", "domain": TURKIC, "event": event}
+    assert intake.take_live(progress) == {"result": "ignored"}
+    assert intake.take_logged(progress, run=1, ended_at=NOON) == {"result": "ignored"}
+    assert redis.keys("notify:*") == []
+
+
+# -- skipped, with the reason -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fields", "preferences", "reason", "layer", "detail"),
+    [
+        ({}, None, "not_requested", "default", ""),
+        ({"context": "[]"}, None, "invalid_context", "job", "$.context: expected object, found array"),
+        (
+            {"notifications": "1"},
+            None,
+            "invalid_notifications",
+            "job",
+            "$.notifications: expected object, found int",
+        ),
+        ({}, "[]", "invalid_preferences", "preferences", "$: expected object, found array"),
+        ({}, '{"opt_out":true}', "opted_out", "preferences", ""),
+        ({"status": "cancelled"}, None, "job_cancelled", "job", ""),
+        ({"notifications": encode_json(dict(BOTH))}, None, "no_recipient", "job", ""),
+    ],
+)
+def test_a_mail_that_is_not_sent_leaves_the_reason(
+    redis: RedisClient,
+    intake: Intake,
+    logger: FakeLogger,
+    bell: Bell,
+    fields: Mapping[str, str],
+    preferences: str | None,
+    reason: str,
+    layer: str,
+    detail: str,
+) -> None:
+    redis.hset("turkic:job:j1", {"status": "completed", **fields})
+    if preferences is not None:
+        redis.set(PREFERENCES, preferences)
+    taken = intake.take_live(heard(completed()))
+    assert (taken["result"], taken.get("reason")) == ("skipped", reason)
+    (record,) = deliveries_of(redis)
+    assert (record["state"], record["reason"], record["layer"], record["detail"]) == (
+        "skipped", reason, layer, detail,
+    )  # fmt: skip
+    assert intake.take_live(heard(completed())) == {"result": "known"}
+    assert logger.events() == ["notifier.delivery_skipped"]
+    assert bell.rung == 0
+    assert keys_without_ttl(redis) == []
+
+
+def test_a_job_that_is_not_found_can_still_be_told_of_once_it_is(redis: RedisClient, intake: Intake) -> None:
+    assert intake.take_live(heard(completed())) == {"result": "skipped", "reason": "job_not_found"}
+    foreign_job(redis)
+    assert intake.take_live(heard(completed())) == {"result": "queued"}
+
+
+def test_preferences_are_those_of_the_contexts_user_and_else_of_the_events(
+    redis: RedisClient, intake: Intake
+) -> None:
+    redis.set("user:u-9:notification_preferences", '{"opt_out":true}')
+    foreign_job(redis, "j1")
+    foreign_job(redis, "j2")
+    redis.hset("turkic:job:j2", {"context": encode_json({"user_id": "u-9", "email": ANNA})})
+    assert intake.take_live(heard(completed("j1"))) == {"result": "queued"}
+    assert intake.take_live(heard(completed("j2"))) == {"result": "skipped", "reason": "opted_out"}
+    redis.set(PREFERENCES, '{"opt_out":true}')
+    foreign_job(redis, "j3")
+    assert intake.take_live(heard(completed("j3"))) == {"result": "skipped", "reason": "opted_out"}
+
+
+def test_without_a_provider_nothing_is_queued(
+    redis: RedisClient, clock: FakeClock, logger: FakeLogger, bell: Bell
+) -> None:
+    foreign_job(redis)
+    intake = make_intake(redis, clock, logger, bell, {**CONFIG, "provider_configured": False})
+    taken = intake.take_live(heard(completed()))
+    assert taken == {"result": "skipped", "reason": "provider_not_configured"}
+
+
+def test_an_outcome_older_than_any_record_is_not_mailed_again(
+    redis: RedisClient, clock: FakeClock, intake: Intake
+) -> None:
+    """Its delivery may have been made, sent and forgotten."""
+    foreign_job(redis)
+    clock.advance(RETENTION.total_seconds())
+    in_time = intake.take_logged(heard(completed()), run=1, ended_at=NOON)
+    assert in_time == {"result": "queued"}
+    clock.advance(1)
+    late = intake.take_logged(heard(failed_event()), run=1, ended_at=NOON)
+    assert late == {"result": "skipped", "reason": "too_old"}
+
+
+# -- the facts of the mail ----------------------------------------------------------------------------
+
+
+def test_the_facts_come_from_the_event_and_from_the_record(
+    redis: RedisClient, clock: FakeClock, intake: Intake
+) -> None:
+    job = our_job(redis, clock)
+    clock.advance(10)
+    job.publish_started()
+    job.publish_progress(50, "half of it")
+    clock.advance(60)
+    job.publish_completed(result_id="r-1", result_bytes=2048)
+    clock.advance(1)
+    intake.take_live(heard(completed()))
+    (record,) = deliveries_of(redis)
+    assert decode_delivery(record)["facts"] == {
+        "domain": "turkic",
+        "job_id": "j1",
+        "job_type": "train",
+        "event": "SUCCESS",
+        "error_kind": None,
+        "message": "half of it",
+        "attempts": 1,
+        "created_at": NOON,
+        "started_at": NOON + timedelta(seconds=10),
+        "finished_at": NOON + timedelta(seconds=70),
+        "result_id": "r-1",
+        "result_bytes": 2048,
+        "link": "https://jobs.example.com/jobs/turkic/j1",
+    }
+    assert (record["recipient"], record["user_id"], record["layer"]) == (ANNA, "7", "job")
+
+
+def test_a_foreign_job_has_few_facts(redis: RedisClient, clock: FakeClock, intake: Intake) -> None:
+    foreign_job(redis)
+    redis.hset(
+        "turkic:job:j1",
+        {"attempt_count": "many", "created_at": "yesterday", "started_at": "2026-01-02T11:00:00"},
+    )
+    clock.advance(5)
+    intake.take_live(heard(failed_event(kind="system")))
+    (record,) = deliveries_of(redis)
+    assert decode_delivery(record)["facts"] == {
+        "domain": "turkic",
+        "job_id": "j1",
+        "job_type": None,
+        "event": "FAILURE",
+        "error_kind": "system",
+        "message": "bad row 3",
+        "attempts": None,
+        "created_at": None,
+        "started_at": None,
+        "finished_at": NOON + timedelta(seconds=5),
+        "result_id": None,
+        "result_bytes": None,
+        "link": "https://jobs.example.com/jobs/turkic/j1",
+    }
+
+
+def test_a_record_of_a_later_run_tells_nothing_about_an_earlier_one(
+    redis: RedisClient, clock: FakeClock, intake: Intake
+) -> None:
+    our_job(redis, clock, run=2)
+    clock.advance(100)
+    intake.take_logged(heard(completed()), run=1, ended_at=NOON + timedelta(seconds=30))
+    (record,) = deliveries_of(redis)
+    facts = decode_delivery(record)["facts"]
+    assert (facts["job_type"], facts["created_at"]) == (None, None)
+    assert facts["finished_at"] == NOON + timedelta(seconds=30)
+
+
+def test_without_a_public_address_there_is_no_link(
+    redis: RedisClient, clock: FakeClock, logger: FakeLogger, bell: Bell
+) -> None:
+    foreign_job(redis)
+    make_intake(redis, clock, logger, bell, {**CONFIG, "public_url": None}).take_live(heard(completed()))
+    (record,) = deliveries_of(redis)
+    assert decode_delivery(record)["facts"]["link"] is None
+
+
+def test_a_job_id_is_quoted_in_the_link(redis: RedisClient, intake: Intake) -> None:
+    foreign_job(redis, "a/b?c")
+    intake.take_live(heard(completed("a/b?c")))
+    (record,) = deliveries_of(redis, "a/b?c")
+    assert decode_delivery(record)["facts"]["link"] == "https://jobs.example.com/jobs/turkic/a%2Fb%3Fc"
+
+
+# -- the job itself -----------------------------------------------------------------------------------
+
+
+def job_keys(redis: RedisClient, domain: JobDomain = TURKIC) -> dict[str, object]:
+    """Return everything about the domain's jobs, with its time to live."""
+    keys = [key for key in redis.keys(f"{domain}:job*") if not key.endswith(":events:log")]
+    return {key: (redis.connection.dump(key), redis.ttl(key) > 0) for key in keys}
+
+
+def test_the_intake_never_touches_a_job(
+    real_redis: RedisClient, clock: FakeClock, logger: FakeLogger
+) -> None:
+    job = our_job(real_redis, clock)
+    job.publish_started()
+    job.publish_completed(result_id="r", result_bytes=1)
+    foreign_job(real_redis, "j2", notifications=[])
+    before = job_keys(real_redis)
+    intake = make_intake(real_redis, clock, logger, Bell())
+    intake.take_live(heard(completed("j1")))
+    intake.take_live(heard(completed("j2")))
+    read_log(real_redis, intake)
+    assert job_keys(real_redis) == before
+    assert len(before) > 5
