@@ -1,0 +1,93 @@
+"""Follows one job until its outcome, across lost connections."""
+
+from collections.abc import Callable, Iterator
+from typing import Final, Literal, TypeAlias, TypedDict
+
+from platform_core.errors import DecodeError, UnknownEventError
+from platform_core.event_families import KnownEventV1, decode_event
+from platform_core.job_types import is_outcome
+from platform_core.json_values import decode_as
+
+from jobs_api.client.api import Job, JobsApi, ServerUnreachableError
+from jobs_api.client.server_events import ServerEvent
+
+RECONNECT_SECONDS: Final = 1.0
+RECONNECT_ATTEMPTS: Final = 60
+"""So many times in a row: about as many seconds, plus what each attempt takes."""
+
+
+class StateUpdate(TypedDict):
+    """Where the job is: its record."""
+
+    kind: Literal["state"]
+    job: Job
+    text: str
+
+
+class EventUpdate(TypedDict):
+    """What happened: an event as published."""
+
+    kind: Literal["event"]
+    event: KnownEventV1
+    name: str
+    text: str
+
+
+class LostUpdate(TypedDict):
+    """The connection is gone; it is tried again."""
+
+    kind: Literal["lost"]
+
+
+Update: TypeAlias = StateUpdate | EventUpdate | LostUpdate
+
+
+def follow(
+    api: JobsApi,
+    domain: str,
+    job_id: str,
+    *,
+    wait: Callable[[float], object],
+    attempts: int = RECONNECT_ATTEMPTS,
+) -> Iterator[Update]:
+    """Give what happens to a job; the last update is the state with its outcome.
+
+    Args:
+        api: the API.
+        domain: the job's domain.
+        job_id: the job.
+        wait: waits so many seconds before it connects again.
+        attempts: how often to connect in vain before it gives up.
+
+    Raises:
+        ServerUnreachableError: the API did not answer at first, or stayed away for too long.
+        RefusedError: there is no such job.
+    """
+    seen, failures = False, 0
+    while True:
+        try:
+            for message in api.events(domain, job_id):
+                failures, seen = 0, True
+                update = _read(message)
+                if update is not None:
+                    yield update
+                    if update["kind"] == "state" and is_outcome(update["job"]["status"]):
+                        return
+        except ServerUnreachableError:
+            failures += 1
+            # At first the address may be wrong, and waiting would only hide it.
+            if not seen or failures >= attempts:
+                raise
+        yield {"kind": "lost"}
+        wait(RECONNECT_SECONDS)
+
+
+def _read(message: ServerEvent) -> Update | None:
+    """Decode one message; None for one that this client does not know (a newer server)."""
+    text = message["data"]
+    try:
+        if message["name"] == "state":
+            return {"kind": "state", "job": decode_as(text, Job), "text": text}
+        return {"kind": "event", "event": decode_event(text), "name": message["name"], "text": text}
+    except (DecodeError, UnknownEventError):
+        return None
