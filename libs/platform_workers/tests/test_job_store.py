@@ -99,7 +99,8 @@ def test_an_expired_record_leaves_no_index_entry(
     assert store.purge(limit=2) == 2
     assert store.purge() == 1
     assert store.purge() == 0
-    assert store.list_ids() == ["running"]
+    for index in ("all", "type:image.resize", "user:7"):
+        assert store.list_ids(index) == ["running"]
     left = [key for key in redis.keys("shop:*") if "totals" not in key]
     assert sorted(left) == [
         "shop:job:running", "shop:jobs:all", "shop:jobs:status:processing", "shop:jobs:type:image.resize",
