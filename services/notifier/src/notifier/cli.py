@@ -1,0 +1,101 @@
+"""`notifier run`, `notifier doctor`, `notifier explain DOMAIN JOB_ID`."""
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from platform_core.clock import SystemClock
+from platform_core.errors import PlatformError, SettingsError
+from platform_core.job_events import job_domain
+from platform_notify.delivery_store import DeliveryStore
+
+from notifier.doctor import examine
+from notifier.explain import explain_job
+from notifier.settings import NotifierSettings, read_settings
+from notifier.wiring import build_service, connect_redis, make_provider, set_up_logging
+
+EXIT_FAULT: Final = 1
+EXIT_SETTINGS: Final = 2
+
+
+def main() -> None:
+    """Run the command."""
+    sys.exit(run(sys.argv[1:], os.environ))
+
+
+def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Run the command; return the exit code.
+
+    Returns:
+        0 if all is well (for `run`: after SIGTERM or Ctrl-C), 1 if something could not be done, 2 if the
+        settings or the arguments are wrong.
+    """
+    parser = argparse.ArgumentParser(prog="notifier", description="Sends a mail when a job has ended.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("run", help="hear outcomes and send mails until SIGTERM or Ctrl-C")
+    commands.add_parser("doctor", help="try settings, Redis and the mail provider; sends nothing")
+    explain = commands.add_parser("explain", help="tell what became of the mails about a job")
+    explain.add_argument("domain", metavar="DOMAIN")
+    explain.add_argument("job_id", metavar="JOB_ID")
+    options = parser.parse_args(arguments, _Options())
+    try:
+        settings = read_settings(environ)
+    except SettingsError as error:
+        sys.stderr.write(f"notifier: the settings are wrong.\n{error}\n")
+        return EXIT_SETTINGS
+    match options.command:
+        case "doctor":
+            return _doctor(settings)
+        case "explain":
+            return _explain(settings, options.domain, options.job_id)
+        case _:
+            return _run(settings)
+
+
+class _Options(argparse.Namespace):
+    command: str
+    domain: str
+    job_id: str
+
+
+def _run(settings: NotifierSettings) -> int:
+    set_up_logging(settings)
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stopping.set())
+    try:
+        service = build_service(settings, stopping)
+    except OSError as error:
+        where = f"{settings['host']}:{settings['port']}"
+        sys.stderr.write(f"notifier: the health page cannot listen on {where}: {error.strerror}\n")
+        return EXIT_FAULT
+    service.start()
+    stopping.wait()
+    service.stop()
+    return 0
+
+
+def _doctor(settings: NotifierSettings) -> int:
+    findings = examine(settings, connect_redis(settings), make_provider(settings, SystemClock()))
+    code = 0
+    for finding in findings:
+        sys.stdout.write(f"{'ok   ' if finding['good'] else 'fault'}  {finding['sentence']}\n")
+        if not finding["good"]:
+            code = EXIT_FAULT
+    return code
+
+
+def _explain(settings: NotifierSettings, name: str, job_id: str) -> int:
+    try:
+        domain = job_domain(name)
+        deliveries = DeliveryStore(connect_redis(settings), SystemClock()).of_job(domain, job_id)
+    except PlatformError as error:
+        sys.stderr.write(f"notifier: {error}\n")
+        return EXIT_FAULT
+    for line in explain_job(domain, job_id, deliveries):
+        sys.stdout.write(f"{line}\n")
+    return 0

@@ -1,0 +1,148 @@
+"""What the notifier counts, for `/metrics`. The only module that imports prometheus_client.
+
+No label takes a value from an event: whoever can publish could make up as many as they like, and each would
+stay in memory. Domains appear as labels only where Redis lists those that have a job.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Final, Literal, TypeAlias
+
+from platform_core.errors import PlatformError
+from platform_core.event_families import KnownEventV1
+from platform_notify.intake import Taken
+from platform_notify.sender import AttemptReport, BatchReport
+from prometheus_client import CollectorRegistry, Counter, Histogram, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily
+
+from notifier.figures import Figures
+
+Feed: TypeAlias = Literal["live", "log"]
+
+METRICS_CONTENT_TYPE: Final[str] = CONTENT_TYPE_LATEST
+
+_PROVIDER_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_AGE_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0, 3600.0, 7200.0)
+
+
+class Metrics:
+    """Counts what feeds and sender do, and asks for the rest when it is looked at. Thread-safe."""
+
+    def __init__(self, read_figures: Callable[[], Figures]) -> None:
+        self._registry = CollectorRegistry()
+        self._events = Counter(
+            "notifier_events", "Events heard, by feed and type.", ["feed", "type"], registry=self._registry
+        )
+        self._undecodable = Counter(
+            "notifier_undecodable", "Messages that are no event.", ["feed"], registry=self._registry
+        )
+        self._intake = Counter(
+            "notifier_intake", "What came of the outcomes heard.", ["feed", "result"], registry=self._registry
+        )
+        self._deliveries = Counter(
+            "notifier_deliveries",
+            "Deliveries that came into a state: queued, skipped, sent, dead.",
+            ["state", "reason"],
+            registry=self._registry,
+        )
+        self._attempts = Counter(
+            "notifier_attempts",
+            "Attempts to send, by result.",
+            ["provider", "result"],
+            registry=self._registry,
+        )
+        self._provider_seconds = Histogram(
+            "notifier_provider_seconds",
+            "How long the provider took for one call.",
+            ["provider"],
+            buckets=_PROVIDER_BUCKETS,
+            registry=self._registry,
+        )
+        self._age_seconds = Histogram(
+            "notifier_delivery_age_seconds",
+            "From the intake of an outcome until its mail was sent.",
+            ["provider"],
+            buckets=_AGE_BUCKETS,
+            registry=self._registry,
+        )
+        self._registry.register(_FigureCollector(read_figures))
+
+    def event_heard(self, feed: Feed, event: KnownEventV1) -> None:
+        """An event was heard."""
+        # Without its domain, of which there may be any number.
+        self._events.labels(feed, event["type"].partition(".")[2]).inc()
+
+    def unknown_heard(self, feed: Feed) -> None:
+        """A message was heard that is of a family or a version nobody here knows."""
+        self._events.labels(feed, "unknown").inc()
+
+    def undecodable_heard(self, feed: Feed) -> None:
+        """A message was heard that is no event."""
+        self._undecodable.labels(feed).inc()
+
+    def taken(self, feed: Feed, taken: Taken) -> None:
+        """The intake is done with an event."""
+        self._intake.labels(feed, taken["result"]).inc()
+        if taken["result"] in {"queued", "skipped"}:
+            self._deliveries.labels(taken["result"], taken.get("reason", "")).inc()
+
+    def batch_sent(self, report: BatchReport) -> None:
+        """The provider was called and came back; see `SendObserver`."""
+        self._provider_seconds.labels(report["provider"]).observe(report["seconds"])
+
+    def attempt_recorded(self, report: AttemptReport) -> None:
+        """What became of one delivery is in Redis; see `SendObserver`."""
+        self._attempts.labels(report["provider"], report["result"]).inc()
+        if report["state"] in {"sent", "dead"}:
+            self._deliveries.labels(report["state"], "").inc()
+        if report["state"] == "sent":
+            self._age_seconds.labels(report["provider"]).observe(report["age_seconds"])
+
+    def exposition(self) -> bytes:
+        """Return everything in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+class _FigureCollector:
+    """Asks Redis for what stands there, at the moment somebody looks."""
+
+    def __init__(self, read_figures: Callable[[], Figures]) -> None:
+        self._read_figures = read_figures
+
+    def collect(self) -> Iterable[Metric]:
+        up = GaugeMetricFamily("notifier_redis_up", "Whether Redis answered just now.")
+        try:
+            figures = self._read_figures()
+        except PlatformError:
+            up.add_metric([], 0)
+            return [up]
+        up.add_metric([], 1)
+        return [up, *_gauges(figures)]
+
+    def describe(self) -> Iterable[Metric]:
+        """Name nothing beforehand: the registry would call `collect`, which asks Redis."""
+        return []
+
+
+def _gauges(figures: Figures) -> list[GaugeMetricFamily]:
+    waiting = GaugeMetricFamily("notifier_waiting", "Deliveries that wait to be sent.", labels=["channel"])
+    waiting.add_metric([figures["channel"]], figures["waiting"])
+    dead = GaugeMetricFamily("notifier_dead", "Deliveries that were given up.", labels=["channel"])
+    dead.add_metric([figures["channel"]], figures["dead"])
+    overdue = GaugeMetricFamily(
+        "notifier_overdue_seconds", "For how long the first delivery is due already.", labels=["channel"]
+    )
+    overdue.add_metric([figures["channel"]], figures["overdue_seconds"])
+    circuit = GaugeMetricFamily(
+        "notifier_circuit_open", "1 while the provider's account is refused.", labels=["provider"]
+    )
+    circuit.add_metric([figures["provider"]], 1 if figures["circuit"]["state"] == "open" else 0)
+    lag = GaugeMetricFamily("notifier_log_lag", "Log entries nobody has read yet.", labels=["domain"])
+    pending = GaugeMetricFamily(
+        "notifier_log_pending", "Log entries that were read and not finished.", labels=["domain"]
+    )
+    for domain, group in figures["groups"].items():
+        pending.add_metric([domain], group["pending"])
+        if "lag" in group:
+            lag.add_metric([domain], group["lag"])
+    return [waiting, dead, overdue, circuit, lag, pending]

@@ -1,0 +1,179 @@
+"""Settings of the notifier: read once, typed, with all faults in one message (DESIGN section 6)."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Literal, TypeAlias, TypedDict
+
+from platform_core.errors import DecodeError
+from platform_core.job_events import JobDomain
+from platform_core.settings import SettingsReader
+from platform_notify.providers.base import SenderAddress
+from platform_notify.providers.secret import Secret
+from platform_notify.providers.smtp_url import SmtpEndpoint, parse_smtp_url
+
+MailProviderName: TypeAlias = Literal["mailtrap", "smtp", "maildir"]
+LogLevel: TypeAlias = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+LogFormat: TypeAlias = Literal["text", "json"]
+
+MAIL_PROVIDERS: Final[tuple[MailProviderName, ...]] = ("mailtrap", "smtp", "maildir")
+LOG_LEVELS: Final[tuple[LogLevel, ...]] = ("DEBUG", "INFO", "WARNING", "ERROR")
+LOG_FORMATS: Final[tuple[LogFormat, ...]] = ("text", "json")
+
+DEFAULT_REDIS_URL: Final = "redis://127.0.0.1:6379/0"
+DEFAULT_PORT: Final = 9100
+
+_HOST = re.compile(r"[A-Za-z0-9.-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:]+\](:[0-9]{1,5})?")
+
+
+class MailtrapMail(TypedDict):
+    """Mail through Mailtrap.
+
+    Attributes:
+        api_key: `MAILTRAP_API_KEY`.
+        sandbox_inbox_id: `MAILTRAP_INBOX_ID` in sandbox mode (`MAILTRAP_USE_SANDBOX`); None to send for real.
+        api_host: `MAILTRAP_API_HOST`; None for Mailtrap's own.
+        ca_bundle: `MAILTRAP_CA_BUNDLE`; None for the usual authorities.
+    """
+
+    provider: Literal["mailtrap"]
+    api_key: Secret
+    sandbox_inbox_id: str | None
+    api_host: str | None
+    ca_bundle: Path | None
+
+
+class SmtpMail(TypedDict):
+    """Mail through an SMTP server, `SMTP_URL`."""
+
+    provider: Literal["smtp"]
+    server: SmtpEndpoint
+
+
+class MaildirMail(TypedDict):
+    """Mail as files below a folder, `MAILDIR_PATH`."""
+
+    provider: Literal["maildir"]
+    path: Path
+
+
+MailSettings: TypeAlias = MailtrapMail | SmtpMail | MaildirMail
+
+
+class NotifierSettings(TypedDict):
+    """What the notifier needs.
+
+    Attributes:
+        redis_url: `REDIS_URL`; it may hold a password.
+        domains: `NOTIFIER_DOMAINS`; empty for every domain.
+        mail: how mails leave, `MAIL_PROVIDER`.
+        sender: who they come from, `MAIL_FROM_EMAIL` and `MAIL_FROM_NAME`.
+        public_url: `JOBS_PUBLIC_URL`, where people see their jobs; None for no link in the mails.
+        host: `NOTIFIER_HOST`, the address for health and metrics.
+        port: `NOTIFIER_PORT`; 0 takes a free one.
+        log_level: `LOG_LEVEL`.
+        log_json: `LOG_FORMAT` is `json`.
+    """
+
+    redis_url: Secret
+    domains: tuple[JobDomain, ...]
+    mail: MailSettings
+    sender: SenderAddress
+    public_url: str | None
+    host: str
+    port: int
+    log_level: LogLevel
+    log_json: bool
+
+
+def read_settings(environ: Mapping[str, str]) -> NotifierSettings:
+    """Read the settings.
+
+    Raises:
+        SettingsError: something is wrong; it lists every fault and quotes no value.
+    """
+    reader = SettingsReader(environ)
+    settings: NotifierSettings = {
+        "redis_url": Secret(reader.url("REDIS_URL", ("redis", "rediss", "unix"), DEFAULT_REDIS_URL)),
+        "domains": reader.domains("NOTIFIER_DOMAINS"),
+        "mail": _mail(reader),
+        "sender": {"email": reader.email("MAIL_FROM_EMAIL"), "name": reader.text("MAIL_FROM_NAME", "")},
+        "public_url": _public_url(reader),
+        "host": reader.text("NOTIFIER_HOST", "127.0.0.1"),
+        "port": reader.integer("NOTIFIER_PORT", DEFAULT_PORT, minimum=0, maximum=65_535),
+        "log_level": reader.choice("LOG_LEVEL", LOG_LEVELS, "INFO"),
+        "log_json": reader.choice("LOG_FORMAT", LOG_FORMATS, "text") == "json",
+    }
+    reader.finish()
+    return settings
+
+
+def _mail(reader: SettingsReader) -> MailSettings:
+    name = reader.choice("MAIL_PROVIDER", MAIL_PROVIDERS, "mailtrap")
+    if reader.text("MAIL_PROVIDER", "mailtrap") != name:
+        # Refused already. Which other settings belong to it nobody knows, so none of them is asked for.
+        return {"provider": "maildir", "path": Path()}
+    match name:
+        case "mailtrap":
+            return _mailtrap(reader)
+        case "smtp":
+            return {"provider": "smtp", "server": _smtp_server(reader)}
+        case "maildir":
+            return {"provider": "maildir", "path": Path(reader.text("MAILDIR_PATH"))}
+
+
+def _mailtrap(reader: SettingsReader) -> MailtrapMail:
+    return {
+        "provider": "mailtrap",
+        "api_key": Secret(reader.text("MAILTRAP_API_KEY")),
+        "sandbox_inbox_id": _inbox_id(reader),
+        "api_host": _api_host(reader),
+        "ca_bundle": _ca_bundle(reader),
+    }
+
+
+def _inbox_id(reader: SettingsReader) -> str | None:
+    sandbox = reader.boolean("MAILTRAP_USE_SANDBOX", default=True)
+    inbox_id = reader.optional_text("MAILTRAP_INBOX_ID")
+    if not sandbox:
+        if inbox_id is not None:
+            reader.fault("MAILTRAP_INBOX_ID must not be set unless MAILTRAP_USE_SANDBOX is true")
+        return None
+    if inbox_id is None:
+        reader.fault("MAILTRAP_INBOX_ID is required while MAILTRAP_USE_SANDBOX is true (the default)")
+    elif not (inbox_id.isascii() and inbox_id.isdigit()):
+        reader.fault("MAILTRAP_INBOX_ID must be a number")
+    return inbox_id
+
+
+def _api_host(reader: SettingsReader) -> str | None:
+    host = reader.optional_text("MAILTRAP_API_HOST")
+    if host is not None and _HOST.fullmatch(host) is None:
+        reader.fault("MAILTRAP_API_HOST must be a host, or host:port, without https://")
+    return host
+
+
+def _ca_bundle(reader: SettingsReader) -> Path | None:
+    name = reader.optional_text("MAILTRAP_CA_BUNDLE")
+    if name is None:
+        return None
+    if not Path(name).is_file():
+        reader.fault("MAILTRAP_CA_BUNDLE must name a file that exists")
+    return Path(name)
+
+
+def _smtp_server(reader: SettingsReader) -> SmtpEndpoint:
+    url = reader.text("SMTP_URL")
+    server: SmtpEndpoint = {"host": "", "port": 0, "security": "none", "login": None, "ca_bundle": None}
+    if url:
+        try:
+            server = parse_smtp_url(url)
+        except DecodeError as error:
+            reader.fault(f"SMTP_URL must be a {error.expected}")
+    return server
+
+
+def _public_url(reader: SettingsReader) -> str | None:
+    if reader.optional_text("JOBS_PUBLIC_URL") is None:
+        return None
+    return reader.url("JOBS_PUBLIC_URL", ("http", "https"))

@@ -1,0 +1,195 @@
+"""Builds the concrete objects of the notifier from its settings; the only place that does."""
+
+import os
+import random
+import socket
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from typing import Final
+from uuid import uuid4
+
+from platform_core.clock import Clock, SystemClock
+from platform_core.json_values import JsonValue, encode_json
+from platform_core.logging import configure_logging, get_logger
+from platform_notify.circuit import Circuit
+from platform_notify.deliveries import EMAIL
+from platform_notify.delivery_store import DeliveryStore
+from platform_notify.guarded_provider import GuardedProvider
+from platform_notify.intake import Intake
+from platform_notify.providers.base import MailProvider
+from platform_notify.providers.maildir import MaildirProvider
+from platform_notify.providers.mailtrap import MAX_BATCH, MailtrapProvider
+from platform_notify.providers.smtp import SmtpConfig, SmtpProvider
+from platform_notify.rendering import render_mail
+from platform_notify.sender import Sender
+from platform_notify.undecodable_store import UndecodableStore
+from platform_workers.event_subscriber import EventLog, LiveEvents
+from platform_workers.redis import RedisClient, connect
+
+from notifier.feeds import LiveFeed, LogFeed, Tally
+from notifier.figures import FigureReader
+from notifier.health_server import HealthServer, Page
+from notifier.loops import Loop, Outage
+from notifier.metrics import METRICS_CONTENT_TYPE, Metrics
+from notifier.readiness import Readiness
+from notifier.sending import SendingLoop
+from notifier.service import LoopThreads, Service
+from notifier.settings import MailProviderName, NotifierSettings
+
+GROUP: Final = "notifier"
+"""The consumer group in which all replicas of the notifier share the durable log."""
+
+SEND_SECONDS: Final = 60.0
+"""How long one call of a provider may take."""
+
+LEASE: Final = timedelta(seconds=SEND_SECONDS + 15)
+"""How long a claim holds: longer than a call may take, with time to record its results."""
+
+PROVIDER_TIMEOUT: Final = 15
+"""Seconds a provider waits for a connection or for an answer."""
+
+BATCH: Final[dict[MailProviderName, int]] = {"mailtrap": MAX_BATCH, "smtp": 20, "maildir": 100}
+"""How many mails go into one call: as many as are done well within its deadline."""
+
+
+_TEXT: Final = "text/plain; charset=utf-8"
+
+
+def set_up_logging(settings: NotifierSettings) -> None:
+    """Set up the logs of this process."""
+    configure_logging(service="notifier", json=settings["log_json"], level=settings["log_level"])
+
+
+def connect_redis(settings: NotifierSettings) -> RedisClient:
+    """Return the connection; nothing is sent before the first command."""
+    return connect(settings["redis_url"].reveal())
+
+
+def make_provider(settings: NotifierSettings, clock: Clock) -> MailProvider:
+    """Return the mail provider of the settings; nothing is sent before the first mail."""
+    mail, sender = settings["mail"], settings["sender"]
+    match mail["provider"]:
+        case "mailtrap":
+            return MailtrapProvider(
+                {
+                    "api_key": mail["api_key"],
+                    "sandbox_inbox_id": mail["sandbox_inbox_id"],
+                    "api_host": mail["api_host"],
+                    "ca_bundle": mail["ca_bundle"],
+                    "sender": sender,
+                    "timeout": PROVIDER_TIMEOUT,
+                },
+                clock,
+            )
+        case "smtp":
+            config: SmtpConfig = {"server": mail["server"], "sender": sender, "timeout": PROVIDER_TIMEOUT}
+            return SmtpProvider(config, clock)
+        case "maildir":
+            return MaildirProvider({"path": mail["path"], "sender": sender}, clock)
+
+
+def make_intake(
+    redis: RedisClient, store: DeliveryStore, settings: NotifierSettings, clock: Clock, wake: threading.Event
+) -> Intake:
+    """Return what turns outcomes into deliveries."""
+    return Intake(
+        redis=redis,
+        store=store,
+        clock=clock,
+        logger=get_logger("notifier.intake"),
+        # There always is a provider: without one the settings are refused.
+        config={"channel": EMAIL, "provider_configured": True, "public_url": settings["public_url"]},
+        wake=wake.set,
+    )
+
+
+def build_service(settings: NotifierSettings, stopping: threading.Event) -> Service:
+    """Build the notifier. Nothing connects before it is started; the port of the health page is taken.
+
+    Args:
+        settings: see `read_settings`.
+        stopping: what the loops wait on; `Service.stop` sets it.
+
+    Raises:
+        OSError: the port cannot be taken.
+    """
+    clock, wake = SystemClock(), threading.Event()
+    redis = connect_redis(settings)
+    store = DeliveryStore(redis, clock)
+    provider = GuardedProvider(
+        make_provider(settings, clock), deadline_seconds=SEND_SECONDS, logger=get_logger("notifier.provider")
+    )
+    circuit = Circuit(redis, provider.name, clock)
+    domains = settings["domains"]
+    log = EventLog(redis, group=GROUP, consumer=_replica_name(), idle=stopping.wait, domains=domains)
+    figures = FigureReader(
+        store=store, circuit=circuit, log=log, clock=clock, channel=EMAIL, provider=provider.name
+    )
+    metrics = Metrics(figures.read)
+    intake = make_intake(redis, store, settings, clock, wake)
+    tally = Tally(metrics=metrics, undecodable=UndecodableStore(redis, clock))
+    live_feed = LiveFeed(events=LiveEvents(redis, domains=domains), intake=intake, tally=tally)
+    log_feed = LogFeed(
+        log=log, intake=intake, tally=tally, clock=clock, logger=get_logger("notifier.log_feed")
+    )
+    sender = Sender(
+        store=store,
+        circuit=circuit,
+        provider=provider,
+        render=render_mail,
+        clock=clock,
+        logger=get_logger("notifier.sender"),
+        observer=metrics,
+        config={"channel": EMAIL, "batch": BATCH[settings["mail"]["provider"]], "lease": LEASE},
+        jitter=partial(random.SystemRandom().uniform, -1.0, 1.0),
+        new_token=lambda: uuid4().hex,
+    )
+    sending = SendingLoop(sender=sender, clock=clock, wake=wake)
+    outage = Outage(get_logger("notifier"))
+    steps = {"live": live_feed.step, "log": log_feed.step, "send": sending.step}
+    threads = LoopThreads(
+        [
+            Loop(name=name, step=step, stopping=stopping, outage=outage, logger=get_logger("notifier"))
+            for name, step in steps.items()
+        ]
+    )
+    readiness = Readiness(live=live_feed, log=log_feed, read_figures=figures.read, clock=clock)
+    return Service(
+        threads=threads,
+        health=HealthServer(
+            host=settings["host"], port=settings["port"], pages=make_pages(threads, readiness, metrics)
+        ),
+        stopping=stopping,
+        wake=wake,
+        clean_up=[live_feed.close, log_feed.close, provider.close, redis.close],
+        clock=clock,
+        logger=get_logger("notifier"),
+    )
+
+
+def make_pages(threads: LoopThreads, readiness: Readiness, metrics: Metrics) -> dict[str, Callable[[], Page]]:
+    """Return what the health server serves, by path."""
+
+    def healthz() -> Page:
+        if threads.is_alive():
+            return Page(200, _TEXT, b"The notifier runs.\n")
+        return Page(503, _TEXT, b"A part of the notifier has ended.\n")
+
+    def readyz() -> Page:
+        report = readiness.check()
+        reasons: list[JsonValue] = [*report["reasons"]]
+        content = encode_json({"status": report["status"], "reasons": reasons})
+        return Page(200 if report["status"] == "ready" else 503, "application/json", content.encode())
+
+    return {
+        "/healthz": healthz,
+        "/readyz": readyz,
+        "/metrics": lambda: Page(200, METRICS_CONTENT_TYPE, metrics.exposition()),
+    }
+
+
+def _replica_name() -> str:
+    """Return a name that no other replica has, and that says where to look for this one."""
+    return f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
