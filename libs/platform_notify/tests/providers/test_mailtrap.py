@@ -224,6 +224,13 @@ def test_a_server_with_a_foreign_certificate_gets_nothing(server: MailtrapServer
     assert server.requests == []
 
 
+def test_a_ca_file_that_is_not_there_is_told(server: MailtrapServer, tmp_path: Path) -> None:
+    lost: MailtrapConfig = {**config(server), "ca_bundle": tmp_path / "gone.pem"}
+    [result] = failures(MailtrapProvider(lost, FakeClock()).send(mails(1)))
+    assert result["error_class"] == "unexpected"
+    assert "gone.pem" in result["detail"]
+
+
 def test_a_request_without_an_answer_is_not_judged_by_the_last_one(server: MailtrapServer) -> None:
     mailtrap = provider(server)
     server.answer_next(error(401), reset(), ok())
@@ -301,6 +308,8 @@ def test_a_batch_refused_as_a_whole_is_halved_until_the_rest_gets_through(
     server.answer_next(whole, whole, ok(), whole, ok(), error(400, "this one"))
     results = provider(server).send(mails(8))
     assert outcomes(results) == ["sent"] * 3 + ["refused"] + ["sent"] * 4
+    taken = [mail["mail"]["subject"] for mail in server.mails]
+    assert taken == [f"Mail number {number}" for number in range(8) if number != 3]
     sizes = [batch_size(request["body"]) for request in server.requests]
     assert sizes == [8, 4, 2, 2, 1, 1, 4]
 

@@ -55,6 +55,17 @@ def test_lines_end_as_asked_and_stay_within_the_limit(line_end: str) -> None:
     assert max(len(line) for line in content.splitlines()) <= 998
 
 
+def test_a_mail_is_seven_bits_wide_as_every_server_can_carry() -> None:
+    message: MailMessage = {**sample_message(), "subject": "é", "text": "é\n", "html": "<p>é</p>\n"}
+    assert compose(message, SENDER, DATE, "\n").isascii()
+
+
+def test_an_international_address_stands_in_the_header_as_it_is() -> None:
+    """An encoded word in an address is no address (RFC 2047 section 5)."""
+    content = compose({**sample_message(), "to": "jürgen@example.com"}, SENDER, DATE, "\n")
+    assert "\nTo: jürgen@example.com\n".encode() in content
+
+
 def test_a_sender_without_a_name_is_the_bare_address() -> None:
     mail = parsed(compose(sample_message(), {"email": "jobs@example.com", "name": ""}, DATE, "\n"))
     assert mail["From"] == "jobs@example.com"

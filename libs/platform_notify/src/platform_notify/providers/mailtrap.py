@@ -26,7 +26,6 @@ from mailtrap.models.mail.batch_mail import (
 )
 from mailtrap.models.mail.mail import Mail, SendingMailResponse
 from platform_core.clock import Clock
-from requests.exceptions import RequestException
 
 from platform_notify.messages import MAX_SENDER_NAME, MailMessage, clean_line
 from platform_notify.providers.base import (
@@ -171,8 +170,9 @@ class MailtrapProvider:
         failure: Exception
         try:
             return request()
-        # The last four: the SDK stumbles over any body it does not expect, be it a success or a refusal.
-        except (APIError, RequestException, TypeError, ValueError, AttributeError, RecursionError) as error:
+        # OSError is the root of all that `requests` raises, and of a CA file that is not there.
+        # The last three: the SDK stumbles over any body it does not expect, be it a success or a refusal.
+        except (APIError, OSError, TypeError, ValueError, RecursionError) as error:
             failure = error
         note = line.http.adapter.note
         secrets = [self._config["api_key"]]
