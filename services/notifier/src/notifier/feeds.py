@@ -117,24 +117,30 @@ class LogFeed:
 
     def step(self) -> None:
         """Wait for new entries and take them in."""
-        now = self._clock.monotonic()
-        if self._took_over_at is None or now - self._took_over_at >= TAKE_OVER_SECONDS:
-            self._take_over()
-            self._took_over_at = now
-        self._take(self._log.next(WAIT_SECONDS))
+        try:
+            self._take_over_if_due()
+            self._take(self._log.next(WAIT_SECONDS))
+        except RedisUnavailableError:
+            # This one's own entries may be unfinished now; the next step takes everything again.
+            self._took_over_at = None
+            raise
         self.read_at = self._clock.monotonic()
 
     def close(self) -> None:
         """Leave the group."""
         self._log.leave()
 
-    def _take_over(self) -> None:
+    def _take_over_if_due(self) -> None:
+        now = self._clock.monotonic()
+        if self._took_over_at is not None and now - self._took_over_at < TAKE_OVER_SECONDS:
+            return
         # At the start everything: what a killed process had in its hand is this one's to do, and if another
         # replica is just at it, the second intake finds the first one's record.
         min_idle = 0.0 if self._took_over_at is None else TAKE_OVER_SECONDS
         for entries in self._log.unfinished(min_idle_seconds=min_idle):
             self._take(entries)
         self._log.forget_readers(idle_seconds=FORGET_READERS_SECONDS)
+        self._took_over_at = now
 
     def _take(self, entries: Sequence[LogEntry]) -> None:
         # Acknowledged only now: who dies before leaves them to others.

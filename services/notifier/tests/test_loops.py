@@ -1,0 +1,122 @@
+"""A loop's fault is told once and the loop goes on; an outage of Redis is told once for all loops."""
+
+import threading
+from collections.abc import Callable, Iterator
+
+from platform_workers.errors import RedisCommandError, RedisUnavailableError
+from platform_workers.testing import FakeLogger
+from typing_extensions import override
+
+from notifier.loops import FIRST_PAUSE, LONGEST_PAUSE, Loop, Outage
+
+AWAY = RedisUnavailableError("connection refused")
+
+
+class Stopping(threading.Event):
+    """Remembers the pauses instead of making them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pauses: list[float] = []
+
+    @override
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout is not None
+        self.pauses.append(timeout)
+        return False
+
+
+def run(
+    logger: FakeLogger,
+    outcomes: list[Exception | None],
+    *,
+    stopping: Stopping | None = None,
+    name: str = "live",
+) -> Stopping:
+    """Run a loop whose steps end like this, one after the other."""
+    stop = Stopping() if stopping is None else stopping
+    steps: Iterator[Exception | None] = iter(outcomes)
+    left = len(outcomes)
+
+    def step() -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            stop.set()
+        outcome = next(steps)
+        if outcome is not None:
+            raise outcome
+
+    Loop(name="live", step=step, stopping=stop, outage=Outage(logger), logger=logger).run()
+    assert left == 0
+    return stop
+
+
+def test_a_sound_loop_runs_until_it_is_stopped_and_says_nothing(logger: FakeLogger) -> None:
+    assert run(logger, [None] * 5).pauses == []
+    assert logger.lines == []
+
+
+def test_an_outage_is_told_once_and_so_is_its_end(logger: FakeLogger) -> None:
+    run(logger, [None, AWAY, AWAY, AWAY, None, None])
+    assert [(line["level"], line["event"]) for line in logger.lines] == [
+        ("warning", "notifier.redis_away"),
+        ("info", "notifier.redis_back"),
+    ]
+    assert logger.lines[0]["fields"] == {"fault": "connection refused"}
+
+
+def test_each_outage_is_told(logger: FakeLogger) -> None:
+    run(logger, [AWAY, None, AWAY, None])
+    assert logger.events() == ["notifier.redis_away", "notifier.redis_back"] * 2
+
+
+def test_pauses_grow_to_a_limit_and_begin_anew(logger: FakeLogger) -> None:
+    stop = run(logger, [*[AWAY] * 8, None, AWAY])
+    assert stop.pauses == [0.05, 0.1, 0.2, 0.4, 0.8, LONGEST_PAUSE, LONGEST_PAUSE, LONGEST_PAUSE, FIRST_PAUSE]
+
+
+def test_any_other_fault_is_told_once_until_the_loop_is_well(logger: FakeLogger) -> None:
+    fault, other = ZeroDivisionError("by zero"), RedisCommandError("OOM command not allowed")
+    run(logger, [fault, fault, other, other, None, other])
+    assert logger.events("error") == ["notifier.loop_failed"] * 3
+    assert [line["fields"]["fault"] for line in logger.lines] == [
+        "ZeroDivisionError: by zero",
+        "RedisCommandError: OOM command not allowed",
+        "RedisCommandError: OOM command not allowed",
+    ]
+
+
+def test_a_refusal_is_an_answer_so_the_outage_is_over(logger: FakeLogger) -> None:
+    run(logger, [AWAY, RedisCommandError("NOAUTH")])
+    assert logger.events() == ["notifier.redis_away", "notifier.redis_back", "notifier.loop_failed"]
+
+
+def test_loops_share_one_outage(logger: FakeLogger) -> None:
+    outage = Outage(logger)
+    outage.begins("live", AWAY)
+    outage.begins("log", AWAY)
+    outage.begins("live", AWAY)
+    outage.ends("send")
+    outage.ends("live")
+    assert logger.events() == ["notifier.redis_away"]
+    outage.ends("log")
+    assert logger.events() == ["notifier.redis_away", "notifier.redis_back"]
+
+
+def test_a_stop_ends_a_pause_at_once(logger: FakeLogger) -> None:
+    stop = threading.Event()
+    failed = threading.Event()
+
+    def fail() -> None:
+        failed.set()
+        raise AWAY
+
+    loop = Loop(name="live", step=fail, stopping=stop, outage=Outage(logger), logger=logger)
+    action: Callable[[], None] = loop.run
+    thread = threading.Thread(target=action)
+    thread.start()
+    assert failed.wait(10)
+    stop.set()
+    thread.join(10)
+    assert not thread.is_alive()

@@ -1,0 +1,176 @@
+"""Settings are read once, and every fault is named at once."""
+
+from pathlib import Path
+
+import pytest
+from platform_core.errors import SettingsError
+
+from notifier.settings import NotifierSettings, read_settings
+
+KEY = "a-very-secret-key"
+SANDBOX = {
+    "MAIL_FROM_EMAIL": "jobs@example.com",
+    "MAILTRAP_API_KEY": KEY,
+    "MAILTRAP_INBOX_ID": "4711",
+}
+MAILDIR = {
+    "MAIL_FROM_EMAIL": "jobs@example.com",
+    "MAIL_PROVIDER": "maildir",
+    "MAILDIR_PATH": "/var/mail/jobs",
+}
+
+
+def faults(environ: dict[str, str]) -> tuple[str, ...]:
+    with pytest.raises(SettingsError) as caught:
+        read_settings(environ)
+    return caught.value.faults
+
+
+def test_mailtraps_sandbox_is_the_default(tmp_path: Path) -> None:
+    settings = read_settings(SANDBOX)
+    mail = settings["mail"]
+    assert mail["provider"] == "mailtrap"
+    assert mail["api_key"].reveal() == KEY
+    assert mail["sandbox_inbox_id"] == "4711"
+    assert (mail["api_host"], mail["ca_bundle"]) == (None, None)
+    assert settings["redis_url"].reveal() == "redis://127.0.0.1:6379/0"
+    assert settings["domains"] == ()
+    assert settings["sender"] == {"email": "jobs@example.com", "name": ""}
+    assert settings["public_url"] is None
+    assert (settings["host"], settings["port"]) == ("127.0.0.1", 9100)
+    assert (settings["log_level"], settings["log_json"]) == ("INFO", False)
+
+
+def test_everything_can_be_set(tmp_path: Path) -> None:
+    bundle = tmp_path / "ca.pem"
+    bundle.write_text("a certificate")
+    settings = read_settings(
+        {
+            **SANDBOX,
+            "REDIS_URL": "rediss://:password@redis.example.com:6380/1",
+            "NOTIFIER_DOMAINS": "turkic, digits",
+            "MAIL_FROM_NAME": "Jobs",
+            "MAILTRAP_API_HOST": "127.0.0.1:8443",
+            "MAILTRAP_CA_BUNDLE": str(bundle),
+            "JOBS_PUBLIC_URL": "https://jobs.example.com",
+            "NOTIFIER_HOST": "0.0.0.0",
+            "NOTIFIER_PORT": "0",
+            "LOG_LEVEL": "DEBUG",
+            "LOG_FORMAT": "json",
+        }
+    )
+    mail = settings["mail"]
+    assert mail["provider"] == "mailtrap"
+    assert (mail["api_host"], mail["ca_bundle"]) == ("127.0.0.1:8443", bundle)
+    assert settings["domains"] == ("turkic", "digits")
+    assert settings["sender"]["name"] == "Jobs"
+    assert settings["public_url"] == "https://jobs.example.com"
+    assert (settings["host"], settings["port"]) == ("0.0.0.0", 0)
+    assert (settings["log_level"], settings["log_json"]) == ("DEBUG", True)
+
+
+def test_without_the_sandbox_mail_is_for_real() -> None:
+    environ = {**SANDBOX, "MAILTRAP_USE_SANDBOX": "false"}
+    del environ["MAILTRAP_INBOX_ID"]
+    mail = read_settings(environ)["mail"]
+    assert mail["provider"] == "mailtrap"
+    assert mail["sandbox_inbox_id"] is None
+
+
+def test_mail_as_files() -> None:
+    assert read_settings(MAILDIR)["mail"] == {"provider": "maildir", "path": Path("/var/mail/jobs")}
+
+
+def test_mail_over_smtp() -> None:
+    environ = {
+        "MAIL_FROM_EMAIL": "jobs@example.com",
+        "MAIL_PROVIDER": "smtp",
+        "SMTP_URL": "smtp://user:word@mail.example.com",
+    }
+    mail = read_settings(environ)["mail"]
+    assert mail["provider"] == "smtp"
+    assert (mail["server"]["host"], mail["server"]["security"]) == ("mail.example.com", "starttls")
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"MAILTRAP_API_KEY": ""}, "MAILTRAP_API_KEY is required"),
+        (
+            {"MAILTRAP_INBOX_ID": ""},
+            "MAILTRAP_INBOX_ID is required while MAILTRAP_USE_SANDBOX is true (the default)",
+        ),
+        ({"MAILTRAP_INBOX_ID": "my inbox"}, "MAILTRAP_INBOX_ID must be a number"),
+        ({"MAILTRAP_INBOX_ID": "١٢"}, "MAILTRAP_INBOX_ID must be a number"),
+        (
+            {"MAILTRAP_USE_SANDBOX": "no"},
+            "MAILTRAP_INBOX_ID must not be set unless MAILTRAP_USE_SANDBOX is true",
+        ),
+        ({"MAILTRAP_USE_SANDBOX": "perhaps"}, "MAILTRAP_USE_SANDBOX must be true or false"),
+        (
+            {"MAILTRAP_API_HOST": "https://mailtrap.example.com"},
+            "MAILTRAP_API_HOST must be a host, or host:port, without https://",
+        ),
+        ({"MAILTRAP_CA_BUNDLE": "/nowhere/ca.pem"}, "MAILTRAP_CA_BUNDLE must name a file that exists"),
+        ({"MAIL_FROM_EMAIL": "jobs"}, "MAIL_FROM_EMAIL must be an email address"),
+        ({"MAIL_PROVIDER": "pigeon"}, "MAIL_PROVIDER must be one of mailtrap, smtp, maildir"),
+        ({"MAIL_PROVIDER": "maildir"}, "MAILDIR_PATH is required"),
+        ({"MAIL_PROVIDER": "smtp"}, "SMTP_URL is required"),
+        (
+            {"MAIL_PROVIDER": "smtp", "SMTP_URL": "http://x"},
+            "SMTP_URL must be a smtp://host or smtps://host in ASCII",
+        ),
+        ({"REDIS_URL": "http://x"}, "REDIS_URL must be a URL that starts with redis://, rediss://, unix://"),
+        ({"JOBS_PUBLIC_URL": "jobs.example.com"}, "JOBS_PUBLIC_URL must be a URL that starts with http://"),
+        ({"NOTIFIER_PORT": "70000"}, "NOTIFIER_PORT must be at most 65535"),
+        ({"NOTIFIER_PORT": "-1"}, "NOTIFIER_PORT must be at least 0"),
+        ({"NOTIFIER_DOMAINS": "Turkic"}, "NOTIFIER_DOMAINS must list domains"),
+        ({"LOG_LEVEL": "LOUD"}, "LOG_LEVEL must be one of DEBUG, INFO, WARNING, ERROR"),
+        ({"LOG_FORMAT": "xml"}, "LOG_FORMAT must be one of text, json"),
+    ],
+)
+def test_each_fault_is_named(changes: dict[str, str], fault: str) -> None:
+    found = faults({**SANDBOX, **changes})
+    assert any(line.startswith(fault) for line in found)
+    if "MAILTRAP_USE_SANDBOX" not in changes:
+        assert len(found) == 1
+
+
+def test_all_faults_come_at_once_and_no_value_is_shown() -> None:
+    environ = {
+        "REDIS_URL": "redis:/secret-host",
+        "MAIL_FROM_EMAIL": "secret@@example.com",
+        "MAILTRAP_API_KEY": KEY,
+        "MAILTRAP_USE_SANDBOX": "false",
+        "MAILTRAP_INBOX_ID": "secret",
+        "NOTIFIER_PORT": "secret",
+    }
+    with pytest.raises(SettingsError) as caught:
+        read_settings(environ)
+    assert len(caught.value.faults) == 4
+    text = str(caught.value)
+    assert len(text.splitlines()) == 4
+    assert "secret" not in text
+    assert KEY not in text
+
+
+def test_nothing_at_all_names_what_is_needed() -> None:
+    assert faults({}) == (
+        "MAILTRAP_API_KEY is required",
+        "MAILTRAP_INBOX_ID is required while MAILTRAP_USE_SANDBOX is true (the default)",
+        "MAIL_FROM_EMAIL is required",
+    )
+
+
+@pytest.mark.parametrize("provider", ["mailtrap", "smtp"])
+def test_the_settings_can_be_printed_without_a_secret(provider: str) -> None:
+    settings: NotifierSettings = read_settings(
+        {
+            **SANDBOX,
+            "MAIL_PROVIDER": provider,
+            "SMTP_URL": f"smtps://user:{KEY}@mail.example.com",
+            "REDIS_URL": f"redis://:{KEY}@127.0.0.1:6379/0",
+        }
+    )
+    assert KEY not in repr(settings)
+    assert KEY not in f"{settings}"
