@@ -1,0 +1,129 @@
+"""`json.canonicalize`: a JSON file in its one canonical form (RFC 8785): equal content has equal bytes.
+
+Stricter than most readers, because a canonical form of something ambiguous is worth nothing: a name that
+stands twice in an object is refused, and so is a number that a double cannot hold (RFC 8785 section 3.2.2.3;
+I-JSON, RFC 7493: integers to 2**53 - 1).
+"""
+
+import hashlib
+import json
+import math
+from pathlib import Path
+from typing import Final, TypedDict
+
+import rfc8785
+from platform_core.errors import JobUserError
+from platform_core.json_values import JsonObject, JsonValue
+
+from jobs_api.files.payloads import CanonicalizePayload
+from jobs_api.files.progress import Progress, ProgressReport
+
+MAX_BYTES: Final = 16 << 20
+"""16 MiB: JSON has to be held in memory as a whole, at about ten times its size."""
+
+_LARGEST_INTEGER: Final = 2**53 - 1
+_SHOWN = 40
+
+
+class CanonicalizeSummary(TypedDict):
+    """What the job says when it is done."""
+
+    source_bytes: int
+    result_bytes: int
+    sha256: str
+    """Of the result, as 64 hexadecimal digits: equal content has an equal one."""
+
+
+def canonicalize(
+    source: Path, result: Path, _payload: CanonicalizePayload, report: ProgressReport
+) -> CanonicalizeSummary:
+    """Write a JSON file in canonical form.
+
+    Args:
+        source: the file; UTF-8, or UTF-16 or UTF-32.
+        result: where the canonical UTF-8 text is written, with no line end after it.
+        _payload: holds nothing that matters here.
+        report: told how far it is.
+
+    Raises:
+        JobUserError: the file is too large, no JSON, or has no canonical form.
+    """
+    progress = Progress(report)
+    size = source.stat().st_size
+    if size > MAX_BYTES:
+        raise JobUserError(f"The file has {size} bytes; at most {MAX_BYTES} (16 MiB) can be handled.")
+    progress.tell(0, "reading the JSON")
+    value = _parse(_text(source.read_bytes()))
+    progress.tell(50, "writing the canonical form")
+    try:
+        canonical = rfc8785.dumps(value)
+    except RecursionError:
+        raise JobUserError("The JSON is nested too deeply.") from None
+    except ValueError:
+        raise JobUserError('The JSON has half a character in a text, such as "\\ud800".') from None
+    result.write_bytes(canonical)
+    progress.tell(100, "done")
+    return CanonicalizeSummary(
+        source_bytes=size, result_bytes=len(canonical), sha256=hashlib.sha256(canonical).hexdigest()
+    )
+
+
+def _text(data: bytes) -> str:
+    if not data.strip():
+        raise JobUserError("The file is empty.")
+    encoding = json.detect_encoding(data)
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise JobUserError(
+            f"Line {line} cannot be read as {encoding.removesuffix('-sig')} text: "
+            f"byte 0x{data[error.start]:02X} at offset {error.start}."
+        ) from None
+
+
+def _parse(text: str) -> JsonValue:
+    try:
+        value: JsonValue = json.loads(
+            text,
+            object_pairs_hook=_unique,
+            parse_int=_integer,
+            parse_float=_float,
+            parse_constant=_refuse_constant,
+        )
+    except json.JSONDecodeError as error:
+        where = f"Line {error.lineno}, column {error.colno}"
+        raise JobUserError(f"This is not valid JSON. {where}: {error.msg}.") from None
+    except RecursionError:
+        raise JobUserError("The JSON is nested too deeply.") from None
+    return value
+
+
+def _unique(pairs: list[tuple[str, JsonValue]]) -> JsonObject:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise JobUserError(f'An object has the name "{twice}" more than once.')
+    return members
+
+
+def _integer(digits: str) -> int:
+    # Length first: Python refuses to read an integer of some thousand digits.
+    if len(digits) > _SHOWN or abs(int(digits)) > _LARGEST_INTEGER:
+        raise JobUserError(
+            f"The integer {digits[:_SHOWN]} is too large to keep exactly: the limit is {_LARGEST_INTEGER}. "
+            "Write it as text, in quotes."
+        )
+    return int(digits)
+
+
+def _float(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise JobUserError(f"The number {digits[:_SHOWN]} is too large. Write it as text, in quotes.")
+    return number
+
+
+def _refuse_constant(word: str) -> JsonValue:
+    raise JobUserError(f"{word} is not valid JSON. Write null, or a text in quotes.")
