@@ -53,7 +53,8 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     except PlatformError as error:
         return _fail(err, str(error), EXIT_USAGE)
     except OSError as error:
-        return _fail(err, f"{error.filename}: {error.strerror}", EXIT_USAGE)
+        place: object = error.filename
+        return _fail(err, f"{place}: {error.strerror}", EXIT_USAGE)
     except KeyboardInterrupt:
         return _fail(err, "stopped watching; the job itself goes on", EXIT_INTERRUPTED)
 

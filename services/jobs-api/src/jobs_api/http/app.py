@@ -12,6 +12,7 @@ from jobs_api.http.events import event_routes
 from jobs_api.http.files import file_routes
 from jobs_api.http.health import health_routes
 from jobs_api.http.jobs import job_routes
+from jobs_api.http.page.routes import page_routes
 from jobs_api.http.problems import exception_handler
 from jobs_api.http.services import Services
 
@@ -37,6 +38,7 @@ def make_app(services: Services) -> Litestar:
             job_routes(services),
             event_routes(services),
             health_routes(services),
+            page_routes(services),
         ],
         exception_handlers=handlers,
         on_startup=[start],

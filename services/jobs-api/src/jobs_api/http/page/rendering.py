@@ -1,0 +1,94 @@
+"""Fills the page's template. What a job says is escaped; style and script are our own and known by hash.
+
+The one module of this service that imports jinja2.
+"""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NotRequired, TypedDict
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2.exceptions import TemplateRuntimeError, UndefinedError
+from jinja2.utils import missing
+
+from jobs_api.http.page.words import LogLine, PageWords
+
+
+class _Missing(StrictUndefined):
+    """Fails on a name that the template does not get; says its types, which the base class leaves open."""
+
+    def __init__(
+        self,
+        hint: str | None = None,
+        obj: object = missing,
+        name: str | None = None,
+        exc: type[TemplateRuntimeError] = UndefinedError,
+    ) -> None:
+        super().__init__(hint, obj, name, exc)
+
+
+_TEMPLATES: Final = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    undefined=_Missing,
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_PAGE: Final = _TEMPLATES.get_template("job.html.jinja")
+
+
+class JobLinks(TypedDict):
+    """Where the page leads, relative to itself: to the job's events until it is done, then to its result."""
+
+    follow: NotRequired[str]
+    result: NotRequired[str]
+
+
+def _hash_of(part: str) -> str:
+    text = _TEMPLATES.get_template(part).render()
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return f"'sha256-{digest}'"
+
+
+PAGE_POLICY: Final = (
+    f"default-src 'none'; style-src {_hash_of('job.css')}; script-src {_hash_of('job.js')}; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""The page's `Content-Security-Policy`: its own style and script, by hash, and this server; nothing else."""
+
+
+def render_job_page(words: PageWords, links: JobLinks, about: str, log: Sequence[LogLine]) -> str:
+    """Return the page of a job.
+
+    Args:
+        words: what it says.
+        links: where it leads.
+        about: the name of the file the job works on; empty when unknown.
+        log: the job's log.
+    """
+    follow = links.get("follow", "")
+    state = f"{words['percent']} %" if words["running"] else words["badge"]
+    return _PAGE.render(
+        job=True,
+        title=f"{state} · {words['heading']}",
+        about=about,
+        follow=follow,
+        result=links.get("result", ""),
+        log=log,
+        **words,
+    )
+
+
+def render_problem_page(heading: str, advice: str) -> str:
+    """Return a page that says why there is no job to show."""
+    return _PAGE.render(
+        job=False,
+        title=heading,
+        tone="bad",
+        badge="Sorry",
+        heading=heading,
+        advice=advice,
+        follow="",
+    )
