@@ -1,7 +1,7 @@
 # `make demo` runs the main job end to end; `make check` passes every test. Both install what they need.
 PYTHON ?= python3
 BIN := .venv/bin
-PACKAGES := libs/platform_core libs/platform_workers libs/platform_notify[testing] services/jobs-api services/notifier
+PACKAGES := libs/platform_core libs/platform_workers libs/platform_notify services/jobs-api services/notifier
 EDITABLE := libs/platform_core libs/platform_workers[testing] libs/platform_notify[testing] services/jobs-api services/notifier
 FILE ?=
 EMAIL ?=
