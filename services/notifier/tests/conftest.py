@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
+from notifier_kit import OwnServer
 from platform_workers.redis import RedisClient
 from platform_workers.testing import EmbeddedRedis, FakeClock, FakeLogger, FakeRedis
 
@@ -29,9 +30,9 @@ def fake_redis() -> FakeRedis:
 
 
 @pytest.fixture
-def own_server() -> Iterator[EmbeddedRedis]:
-    """A real server of its own, not started, for a test that stops it."""
-    server = EmbeddedRedis()
+def own_server() -> Iterator[OwnServer]:
+    """A real server of its own, not started, for a test that begins without one."""
+    server = OwnServer()
     yield server
     if server.running:
         server.stop()

@@ -32,6 +32,8 @@ from platform_workers.job_context import JobContext, make_job_context
 from platform_workers.job_record_store import JobRecordStore
 from platform_workers.redis import RedisClient
 from platform_workers.testing import EmbeddedRedis
+from platform_workers.testing.embedded_redis import free_port
+from typing_extensions import override
 
 ANNA = "anna@example.com"
 BOTH: Mapping[str, JsonValue] = {"email": {"enabled": True, "on": ["SUCCESS", "FAILURE"]}}
@@ -126,6 +128,7 @@ def settings_for(redis_url: str, folder: Path) -> dict[str, str]:
         "MAIL_PROVIDER": "maildir",
         "MAILDIR_PATH": str(folder / "mail"),
         "MAIL_FROM_EMAIL": "jobs@example.com",
+        "JOBS_PUBLIC_URL": "https://jobs.example.com",
         "NOTIFIER_PORT": "0",
         "LOG_FORMAT": "json",
     }
@@ -137,12 +140,12 @@ def mails(folder: Path) -> list[Path]:
 
 
 def told_jobs(folder: Path) -> list[str]:
-    """Return the number of the job in each mail, sorted."""
+    """Return the job that each mail is about, sorted; the link in it says so."""
     found: list[str] = []
     for path in mails(folder):
         body = message_from_bytes(path.read_bytes(), policy=policy.default).get_body(("plain",))
         text = "" if body is None else body.get_content()
-        found += [line.split()[-1] for line in text.splitlines() if "Job number" in line]
+        found += [line.rpartition("/")[2] for line in text.splitlines() if "/jobs/" in line]
     return sorted(found)
 
 
@@ -155,6 +158,19 @@ def get(port: int, path: str, method: str = "GET") -> tuple[int, str]:
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.read().decode()
+
+
+class OwnServer(EmbeddedRedis):
+    """A server whose address is known before it is started."""
+
+    def __init__(self) -> None:
+        self._port = free_port()
+        super().__init__(port=self._port)
+
+    @property
+    @override
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self._port}/0"
 
 
 class RunningNotifier:

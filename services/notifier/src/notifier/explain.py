@@ -53,19 +53,17 @@ def explain_delivery(delivery: Delivery) -> Iterator[str]:
 
 def _state(delivery: Delivery) -> str:
     settled_at = delivery.get("settled_at", delivery["created_at"])
-    match delivery["state"]:
-        case "sent":
-            return f"Sent at {_time(settled_at)}."
-        case "dead":
-            return f"Given up at {_time(settled_at)}: {delivery['detail']}."
-        case "skipped":
-            reason = SKIP_WORDS[delivery["reason"]] if "reason" in delivery else "nobody knows why"
-            detail = f" ({delivery['detail']})" if delivery["detail"] else ""
-            return f"Not sent, because {reason}{detail}."
-        case "waiting":
-            if "claim" in delivery:
-                return "It is being sent at this moment."
-            return f"Not sent yet; the next attempt is due at {_time(delivery.get('due_at', settled_at))}."
+    if delivery["state"] == "sent":
+        return f"Sent at {_time(settled_at)}."
+    if delivery["state"] == "dead":
+        return f"Given up at {_time(settled_at)}: {delivery['detail']}."
+    if delivery["state"] == "skipped":
+        reason = SKIP_WORDS[delivery["reason"]] if "reason" in delivery else "nobody knows why"
+        detail = f" ({delivery['detail']})" if delivery["detail"] else ""
+        return f"Not sent, because {reason}{detail}."
+    if "claim" in delivery:
+        return "It is being sent at this moment."
+    return f"Not sent yet; the next attempt is due at {_time(delivery.get('due_at', settled_at))}."
 
 
 def _attempt(note: AttemptNote) -> str:

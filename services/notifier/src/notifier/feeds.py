@@ -38,15 +38,14 @@ class Tally:
 
     def count(self, feed: Feed, message: Message) -> Heard | None:
         """Count a message; give it back if it is an event."""
-        match message["kind"]:
-            case "event":
-                self._metrics.event_heard(feed, message["event"])
-                return message
-            case "unknown":
-                self._metrics.unknown_heard(feed)
-            case "undecodable":
-                self._metrics.undecodable_heard(feed)
-                self._undecodable.keep(message)
+        if message["kind"] == "event":
+            self._metrics.event_heard(feed, message["event"])
+            return message
+        if message["kind"] == "unknown":
+            self._metrics.unknown_heard(feed)
+        else:
+            self._metrics.undecodable_heard(feed)
+            self._undecodable.keep(message)
         return None
 
     def taken(self, feed: Feed, taken: Taken) -> None:

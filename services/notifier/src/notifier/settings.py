@@ -113,13 +113,11 @@ def _mail(reader: SettingsReader) -> MailSettings:
     if reader.text("MAIL_PROVIDER", "mailtrap") != name:
         # Refused already. Which other settings belong to it nobody knows, so none of them is asked for.
         return {"provider": "maildir", "path": Path()}
-    match name:
-        case "mailtrap":
-            return _mailtrap(reader)
-        case "smtp":
-            return {"provider": "smtp", "server": _smtp_server(reader)}
-        case "maildir":
-            return {"provider": "maildir", "path": Path(reader.text("MAILDIR_PATH"))}
+    if name == "mailtrap":
+        return _mailtrap(reader)
+    if name == "smtp":
+        return {"provider": "smtp", "server": _smtp_server(reader)}
+    return {"provider": "maildir", "path": Path(reader.text("MAILDIR_PATH"))}
 
 
 def _mailtrap(reader: SettingsReader) -> MailtrapMail:

@@ -70,24 +70,22 @@ def connect_redis(settings: NotifierSettings) -> RedisClient:
 def make_provider(settings: NotifierSettings, clock: Clock) -> MailProvider:
     """Return the mail provider of the settings; nothing is sent before the first mail."""
     mail, sender = settings["mail"], settings["sender"]
-    match mail["provider"]:
-        case "mailtrap":
-            return MailtrapProvider(
-                {
-                    "api_key": mail["api_key"],
-                    "sandbox_inbox_id": mail["sandbox_inbox_id"],
-                    "api_host": mail["api_host"],
-                    "ca_bundle": mail["ca_bundle"],
-                    "sender": sender,
-                    "timeout": PROVIDER_TIMEOUT,
-                },
-                clock,
-            )
-        case "smtp":
-            config: SmtpConfig = {"server": mail["server"], "sender": sender, "timeout": PROVIDER_TIMEOUT}
-            return SmtpProvider(config, clock)
-        case "maildir":
-            return MaildirProvider({"path": mail["path"], "sender": sender}, clock)
+    if mail["provider"] == "mailtrap":
+        return MailtrapProvider(
+            {
+                "api_key": mail["api_key"],
+                "sandbox_inbox_id": mail["sandbox_inbox_id"],
+                "api_host": mail["api_host"],
+                "ca_bundle": mail["ca_bundle"],
+                "sender": sender,
+                "timeout": PROVIDER_TIMEOUT,
+            },
+            clock,
+        )
+    if mail["provider"] == "smtp":
+        config: SmtpConfig = {"server": mail["server"], "sender": sender, "timeout": PROVIDER_TIMEOUT}
+        return SmtpProvider(config, clock)
+    return MaildirProvider({"path": mail["path"], "sender": sender}, clock)
 
 
 def make_intake(
