@@ -138,6 +138,7 @@ class EventHub:
         self._logger = logger
         self._queue_length = queue_length
         self._listeners: dict[_JobKey, set[Listener]] = {}
+        self._closed = False
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -148,7 +149,8 @@ class EventHub:
         self._thread.start()
 
     def close_listeners(self) -> None:
-        """End every open stream, so that the server need not wait for them."""
+        """End every stream, also those still to be opened, so that the server need not wait for them."""
+        self._closed = True
         for listener in self._all():
             listener.put_close()
 
@@ -162,6 +164,8 @@ class EventHub:
     def listen(self, domain: JobDomain, job_id: str) -> Iterator[Listener]:
         """Give a listener for one job; what is published from now on reaches it."""
         listener = Listener(self._queue_length)
+        if self._closed:
+            listener.put_close()
         key = (domain, job_id)
         self._listeners.setdefault(key, set()).add(listener)
         try:

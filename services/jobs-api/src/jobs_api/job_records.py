@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Final, TypedDict
 
 from platform_core.clock import to_iso
-from platform_core.errors import DecodeError
+from platform_core.errors import DecodeError, PlatformError
 from platform_core.event_codec import JobId
 from platform_core.job_events import JobDomain, job_domain
 from platform_core.job_types import JobRecord, job_key
@@ -26,6 +26,10 @@ _NOT_IN_BASE: Final[Mapping[str, str]] = {
     "max_attempts": "1",
     "run": "1",
 }
+
+
+class DamagedRecordError(PlatformError):
+    """What is stored of a job can't be read: a fault of whoever wrote it, not of who asks."""
 
 
 class FoundJob(TypedDict):
@@ -62,14 +66,17 @@ class JobRecords:
 
         Raises:
             JobNotFoundError: there is no such job; also for a domain or an id that can't be one.
-            DecodeError: the stored record is damaged.
+            DamagedRecordError: a field of the stored record is missing or invalid; the message names it.
             RedisUnavailableError: Redis does not answer.
         """
         checked, key = self._key(domain, job_id)
         raw = self._redis.hgetall(key)
         if not raw:
             raise _not_found(domain, job_id)
-        record = self._encoder.decode(job_id, {**_NOT_IN_BASE, **raw})
+        try:
+            record = self._encoder.decode(job_id, {**_NOT_IN_BASE, **raw})
+        except DecodeError as error:
+            raise DamagedRecordError(f"the record of job {domain}/{job_id} is damaged: {error}") from error
         document = job_document(checked, record)
         for name in _NOT_IN_BASE.keys() - raw.keys():
             del document[name]

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import obstore
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore, from_url
-from platform_core.errors import PlatformError
+from platform_core.errors import DecodeError, PlatformError
 from platform_core.json_values import decode_as, encode_json
 
 from jobs_api.file_names import clean_file_name
@@ -142,7 +142,10 @@ class FileStore:
         """Return what is known of a file."""
         with _translated(file_id):
             text = bytes(obstore.get(self._store, _about_path(file_id)).bytes())
-        return decode_as(text, StoredFile)
+        try:
+            return decode_as(text, StoredFile)
+        except DecodeError as error:
+            raise ObjectStoreError(f"what is stored about the file {file_id} is damaged: {error}") from error
 
     async def open_stream(self, file_id: str) -> AsyncIterator[bytes]:
         """Return a file's content, chunk by chunk."""

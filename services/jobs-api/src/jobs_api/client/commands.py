@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Final, NotRequired, TypedDict
 
 from platform_core.clock import Clock
+from platform_core.job_types import is_outcome
 from platform_core.json_values import JsonObject, JsonValue, encode_json
 from platform_core.notifications import EventWord
+from platform_notify.plain_words import human_size
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
@@ -16,7 +18,7 @@ from jobs_api.client.api import Job, JobsApi, Uploaded
 from jobs_api.client.display import BarDisplay, Display, JsonDisplay, LineDisplay
 from jobs_api.client.following import follow
 from jobs_api.client.results import is_small, print_result, save
-from jobs_api.client.words import byte_count, visible
+from jobs_api.client.words import visible
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
@@ -75,7 +77,7 @@ def submit(api: JobsApi, terminal: Terminal, submission: Submission) -> Job:
     err = terminal["err"]
     uploaded = _upload(api, err, submission["path"])
     job = api.submit(job_body(submission, uploaded["file_id"]))
-    _say(err, f"uploaded   {visible(uploaded['name'])}, {byte_count(uploaded['bytes'])}")
+    _say(err, f"uploaded   {visible(uploaded['name'])}, {human_size(uploaded['bytes'])}")
     _say(err, f"submitted  {submission['job_type']} as job {job['job_id']}")
     _say(err, f"page       {api.page_url(job['domain'], job['job_id'])}")
     return job
@@ -152,14 +154,14 @@ def _give_result(api: JobsApi, terminal: Terminal, job: Job, following: Followin
     with api.result(domain, job_id) as download:
         if "output" in following:
             size = save(download, following["output"])
-            _say(terminal["err"], f"saved      {following['output']}, {byte_count(size)}")
+            _say(terminal["err"], f"saved      {following['output']}, {human_size(size)}")
         elif following["json"]:
             # The stream of events is the output; the record in its last line has the result's id.
             return
         elif is_small(download):
             print_result(terminal["out"], b"".join(download.chunks()))
         else:
-            size_text = byte_count(job.get("result_bytes", 0))
+            size_text = human_size(job.get("result_bytes", 0))
             _say(terminal["err"], f"The result has {size_text}. To save it:")
             _say(terminal["err"], f"  jobs watch {domain}/{job_id} --output FILE")
 
@@ -182,14 +184,14 @@ def _record_table(job: Job, page: str) -> Table:
         "type": job.get("job_type", ""),
         "status": job["status"],
         "progress": f"{job['progress']} %",
-        "message": visible(job["message"] or ""),
+        "message": "" if is_outcome(job["status"]) else visible(job["message"] or ""),
         "error": visible(job["error"] or ""),
         "attempts": _attempts(job),
         "created": job["created_at"],
         "not before": job.get("run_after", ""),
         "started": job.get("started_at", ""),
         "finished": job.get("finished_at", ""),
-        "result": byte_count(job["result_bytes"]) if "result_bytes" in job else "",
+        "result": human_size(job["result_bytes"]) if "result_bytes" in job else "",
         "page": page,
     }
     for name, value in rows.items():

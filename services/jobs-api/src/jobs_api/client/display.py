@@ -7,13 +7,14 @@ from typing import Final, Protocol, Self
 from platform_core.clock import Clock
 from platform_core.event_families import KnownEventV1, is_job_event
 from platform_core.job_events import is_completed, is_progress, is_started
+from platform_notify.plain_words import human_size
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from jobs_api.client.api import Job
 from jobs_api.client.following import Update
-from jobs_api.client.words import byte_count, visible
+from jobs_api.client.words import visible
 
 WHOLE: Final = 100
 
@@ -158,7 +159,7 @@ def event_line(event: KnownEventV1) -> tuple[str, str]:
     if is_progress(event):
         return "progress", f"{event['progress']:>3} %  {visible(event.get('message', ''))}"
     if is_completed(event):
-        return "completed", f"result of {byte_count(event['result_bytes'])}"
+        return "completed", f"result of {human_size(event['result_bytes'])}"
     return "failed", visible(event["message"])
 
 

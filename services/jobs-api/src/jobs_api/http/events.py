@@ -15,10 +15,11 @@ from platform_core.event_families import KnownEventV1
 from platform_core.job_events import JobDomain
 from platform_core.job_types import is_outcome
 from platform_core.json_values import encode_json, to_json_value
+from platform_workers.errors import JobNotFoundError, RedisUnavailableError
 
 from jobs_api.event_hub import EventHub, Heard
 from jobs_api.http.services import Services
-from jobs_api.job_records import FoundJob, JobRecords
+from jobs_api.job_records import JobRecords
 
 HEARTBEAT_SECONDS: Final = 10.0
 """How long a stream may be silent. Then the record is read again: the vendor's client may have lost and
@@ -49,7 +50,7 @@ class Follower:
         hub: live events.
         records: where the job's state is read.
         domain: the job's domain.
-        job_id: the job; it is known to exist.
+        job_id: the job.
         heartbeat_seconds: how long the stream may be silent.
     """
 
@@ -62,35 +63,39 @@ class Follower:
         self._job_id = job_id
         self._heartbeat_seconds = heartbeat_seconds
         self._last_state = ""
+        self._done = False
 
     async def messages(self) -> AsyncIterator[ServerSentEventMessage]:
-        """Give what is sent to the client, until the job's outcome."""
+        """Give what is sent to the client, until the job's outcome or the end of the server."""
+        yield ServerSentEventMessage(data=None, retry=RETRY_MILLISECONDS)
         # Listening begins before the record is read, so nothing can happen unseen in between.
         with self._hub.listen(self._domain, self._job_id) as listener:
-            found = await self._load()
-            yield self._state(found, retry=RETRY_MILLISECONDS)
-            while not is_outcome(found["record"]["status"]):
+            listener.put_gap()
+            while not self._done:
                 heard = await listener.next(self._heartbeat_seconds)
                 if heard["kind"] == "closed":
                     return
                 if heard["kind"] == "event":
                     yield event_message(heard["event"])
                 if may_have_moved(heard):
-                    found = await self._load()
-                    if self._changed(found):
-                        yield self._state(found)
-                    elif heard["kind"] == "quiet":
-                        yield ServerSentEventMessage(data=None, comment="still here")
+                    yield await self._look()
 
-    async def _load(self) -> FoundJob:
-        return await asyncio.to_thread(self._records.load, self._domain, self._job_id)
-
-    def _changed(self, found: FoundJob) -> bool:
-        return encode_json(found["document"]) != self._last_state
-
-    def _state(self, found: FoundJob, retry: int | None = None) -> ServerSentEventMessage:
-        self._last_state = encode_json(found["document"])
-        return ServerSentEventMessage(event="state", data=self._last_state, retry=retry)
+    async def _look(self) -> ServerSentEventMessage:
+        """Read the record; return it as a `state`, or a sign of life when it is as it was."""
+        try:
+            found = await asyncio.to_thread(self._records.load, self._domain, self._job_id)
+        except RedisUnavailableError:
+            # When Redis is back the hub says so, and the record is read then.
+            return ServerSentEventMessage(data=None, comment="waiting for Redis")
+        except JobNotFoundError:
+            self._done = True
+            return ServerSentEventMessage(data=None, comment="the record is gone")
+        self._done = is_outcome(found["record"]["status"])
+        state = encode_json(found["document"])
+        if state == self._last_state:
+            return ServerSentEventMessage(data=None, comment="still here")
+        self._last_state = state
+        return ServerSentEventMessage(event="state", data=state)
 
 
 def event_message(event: KnownEventV1) -> ServerSentEventMessage:

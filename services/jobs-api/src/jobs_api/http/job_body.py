@@ -1,6 +1,6 @@
 """The body of `POST /v1/jobs`: from bytes to a `JobRequest`, every fault with its field."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Final, NotRequired, TypedDict
 
 from msgspec import Meta
@@ -97,8 +97,9 @@ def _moment(text: str) -> datetime:
     wanted = DecodeError("$.run_after", "ISO 8601 time with offset, as 2026-01-31T12:00:00+00:00", "str")
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise wanted from None
-    if moment.utcoffset() is None:
-        raise wanted
-    return moment
+        if moment.utcoffset() is not None:
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        # At the edge of the calendar a time can't be told in UTC.
+        pass
+    raise wanted

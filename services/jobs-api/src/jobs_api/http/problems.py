@@ -11,10 +11,18 @@ from platform_core.json_values import JsonObject, encode_json
 from platform_core.logging import Logger
 from platform_workers.errors import JobNotFoundError, RedisUnavailableError, UnknownJobTypeError
 
+from jobs_api.job_records import DamagedRecordError
 from jobs_api.object_store import FileMissingError, ObjectStoreError
 
 PROBLEM_TYPE: Final = "application/problem+json"
 RETRY_AFTER_SECONDS: Final = 5
+
+
+_PLAIN_WORDS: Final = {
+    404: "There is nothing at this address.",
+    405: "This address does not take this method.",
+    413: "The body is too large.",
+}
 
 
 class FieldFault(TypedDict):
@@ -89,16 +97,18 @@ def problem_of(error: Exception, logger: Logger) -> Problem:
             text = str(error).removeprefix("job_type: ")
             fault = {"field": "job_type", "detail": text}
             return {"status": 422, "word": "invalid-fields", "detail": f"job_type: {text}", "errors": [fault]}
-        case JobNotFoundError():
-            return {"status": 404, "word": "job-not-found", "detail": str(error)}
-        case FileMissingError():
-            return {"status": 404, "word": "file-not-found", "detail": str(error)}
+        case JobNotFoundError() | FileMissingError():
+            word = "job-not-found" if isinstance(error, JobNotFoundError) else "file-not-found"
+            return {"status": 404, "word": word, "detail": str(error)}
         case RedisUnavailableError():
             logger.warning("http.redis_away", error=str(error))
             return _later("redis-away", "Redis does not answer. Nothing was changed; try again in a moment.")
         case ObjectStoreError():
             logger.error("http.object_store_failed", error=str(error))
             return _later("object-store-away", "The object store does not answer; try again in a moment.")
+        case DamagedRecordError():
+            logger.error("http.damaged_record", error=str(error))
+            return {"status": 500, "word": "damaged-record", "detail": str(error)}
         case _:
             return _other(error, logger)
 
@@ -124,8 +134,9 @@ def _other(error: Exception, logger: Logger) -> Problem:
     status: object = getattr(error, "status_code", None)
     if isinstance(status, int) and status < HTTPStatus.INTERNAL_SERVER_ERROR:
         headers: object = getattr(error, "headers", None)
-        detail: object = getattr(error, "detail", "")
-        problem: Problem = {"status": status, "word": "request", "detail": str(detail)}
+        own_words: object = getattr(error, "detail", "")
+        detail = _PLAIN_WORDS.get(status, str(own_words))
+        problem: Problem = {"status": status, "word": "request", "detail": detail}
         if isinstance(headers, dict):
             named: dict[object, object] = headers
             problem["headers"] = {str(name): str(value) for name, value in named.items()}
