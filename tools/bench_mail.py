@@ -1,0 +1,252 @@
+"""How fast mails leave: `make bench`, or `python tools/bench_mail.py`. Figures: `docs/performance.md`.
+
+Everything is real but Mailtrap: a Redis server, the `notifier run` process, TLS. The local Mailtrap runs in this
+process, so that the instant of a mail's arrival and the instant of `publish_completed` come from one clock.
+"""
+
+import argparse
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from local_platform import Process
+from platform_core.clock import SystemClock
+from platform_core.job_events import TURKIC, default_events_channel
+from platform_core.json_values import JsonValue
+from platform_core.notifications import EventWord
+from platform_notify.deliveries import EMAIL, NewDelivery, delivery_id_of
+from platform_notify.delivery_store import DeliveryStore, due_key
+from platform_notify.testing import MailtrapServer
+from platform_notify.testing.mailtrap_answers import Answer
+from platform_workers.job_context import make_job_context
+from platform_workers.job_record_store import JobRecordStore
+from platform_workers.redis import RedisClient
+from platform_workers.testing import EmbeddedRedis
+from typing_extensions import override
+
+BIN: Final = Path(sys.executable).parent
+INTENT: Final[dict[str, JsonValue]] = {"email": {"enabled": True, "on": ["SUCCESS", "FAILURE"]}}
+TIMEOUT: Final = 120.0
+
+
+class TimedServer(MailtrapServer):
+    """Notes when each request was read whole, before it is answered."""
+
+    def __init__(self, ca_bundle: Path, *, delay: float) -> None:
+        super().__init__(ca_bundle, delay=delay)
+        self.arrivals: list[float] = []
+
+    @override
+    def take(self, path: str, headers: dict[str, str], content: bytes) -> Answer:
+        self.arrivals.append(time.perf_counter())
+        return super().take(path, headers, content)
+
+
+def main(arguments: list[str]) -> int:
+    """Measure and print; return 1 if a mail was lost or sent twice."""
+    parser = argparse.ArgumentParser(description="Measure how fast mails leave one notifier process.")
+    parser.add_argument("--mails", type=int, default=10_000, help="due mails of the throughput run")
+    parser.add_argument("--delay", type=float, default=0.1, help="seconds the server takes for an answer")
+    parser.add_argument("--runs", type=int, default=3, help="throughput runs")
+    parser.add_argument("--singles", type=int, default=50, help="mails of the latency run; 0 for none")
+    options = parser.parse_args(arguments, _Options())
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    seconds: list[float] = []
+    whole = True
+    for run in range(options.runs):
+        seconds.append(throughput(options.mails, options.delay, run + 1))
+    if seconds:
+        print(f"throughput: best {min(seconds):.2f} s, median {statistics.median(seconds):.2f} s")
+    if options.singles:
+        waits = sorted(latency(options.singles))
+        worst = waits[int(len(waits) * 0.95)]
+        print(
+            f"single mail: median {statistics.median(waits) * 1000:.1f} ms,"
+            f" best {waits[0] * 1000:.1f} ms, 95 % within {worst * 1000:.1f} ms"
+        )
+    return 0 if whole else 1
+
+
+class _Options(argparse.Namespace):
+    mails: int
+    delay: float
+    runs: int
+    singles: int
+
+
+def throughput(mails: int, delay: float, run: int) -> float:
+    """Let one notifier send what is due; return the seconds from its start to the last answer recorded.
+
+    The process's own start (interpreter, imports) is not counted: the clock runs from its first request.
+    """
+    with tempfile.TemporaryDirectory() as name, EmbeddedRedis() as redis_server:
+        folder = Path(name)
+        redis = redis_server.client()
+        store = DeliveryStore(redis, SystemClock())
+        for number in range(mails):
+            store.add(new_delivery(number))
+        with TimedServer(folder / "ca.pem", delay=delay) as server:
+            launched = time.perf_counter()
+            with notifier(redis_server.url, server, folder):
+                wait_until(lambda: redis.zcard(due_key(EMAIL)) == 0)
+                ended = time.perf_counter()
+            ids = Counter(mail["mail"].get("custom_variables", {})["delivery_id"] for mail in server.mails)
+            first, requests = server.arrivals[0], len(server.arrivals)
+            busiest = most_in(server.arrivals, 10.0)
+        redis.close()
+    taken, twice = len(ids), sum(ids.values()) - len(ids)
+    print(
+        f"run {run}: {taken} mails in {requests} requests: {ended - first:.2f} s from the first request"
+        f" to the last record, {ended - launched:.2f} s with the start of the process;"
+        f" at most {busiest} requests in 10 s; {mails - taken} lost, {twice} twice"
+    )
+    return ended - first
+
+
+def latency(count: int) -> Iterator[float]:
+    """Yield for each of so many jobs the seconds from `publish_completed` to the request's arrival."""
+    with tempfile.TemporaryDirectory() as name, EmbeddedRedis() as redis_server:
+        folder = Path(name)
+        redis = redis_server.client()
+        with TimedServer(folder / "ca.pem", delay=0.0) as server, notifier(redis_server.url, server, folder):
+            for number in range(count + 1):
+                job_id = f"single-{number}"
+                complete = started_job(redis, job_id)
+                time_to_idle(redis)
+                begun = time.perf_counter()
+                complete()
+                wait_until(lambda wanted=number + 1: len(server.arrivals) >= wanted)
+                # The first one pays for the connection and the caches.
+                if number:
+                    yield server.arrivals[number] - begun
+        redis.close()
+
+
+def started_job(redis: RedisClient, job_id: str) -> Callable[[], None]:
+    """Store a job and begin it; return what completes it."""
+    now = SystemClock().now()
+    JobRecordStore(redis=redis, domain=TURKIC).save(
+        {
+            "job_id": job_id,
+            "user_id": 7,
+            "status": "queued",
+            "progress": 0,
+            "message": None,
+            "error": None,
+            "created_at": now,
+            "updated_at": now,
+            "job_type": "train",
+            "payload": {},
+            "priority": "normal",
+            "queue": "default",
+            "attempt_count": 0,
+            "max_attempts": 3,
+            "run": 1,
+            "context": {"email": "anna@example.com"},
+            "notifications": INTENT,
+        }
+    )
+    job = make_job_context(
+        redis=redis,
+        domain=TURKIC,
+        events_channel=default_events_channel(TURKIC),
+        job_id=job_id,
+        user_id=7,
+        queue_name="default",
+    )
+    job.publish_started()
+    return lambda: job.publish_completed(result_id="r", result_bytes=5)
+
+
+def time_to_idle(redis: RedisClient) -> None:
+    """Wait until nothing is due, and a little longer, so that every loop waits again."""
+    wait_until(lambda: redis.zcard(due_key(EMAIL)) == 0)
+    threading.Event().wait(0.15)
+
+
+def new_delivery(number: int) -> NewDelivery:
+    """Return a mail that waits."""
+    event: EventWord = "FAILURE" if number % 2 else "SUCCESS"
+    job_id, recipient, now = f"job-{number}", f"person{number % 500}@example.com", SystemClock().now()
+    return {
+        "delivery_id": delivery_id_of(TURKIC, job_id, 1, event, EMAIL, recipient),
+        "domain": TURKIC,
+        "job_id": job_id,
+        "run": 1,
+        "event": event,
+        "channel": EMAIL,
+        "recipient": recipient,
+        "user_id": 7,
+        "state": "waiting",
+        "layer": "job",
+        "detail": "",
+        "created_at": now,
+        "facts": {
+            "domain": TURKIC,
+            "job_id": job_id,
+            "job_type": "csv.column_stats",
+            "event": event,
+            "error_kind": "user" if event == "FAILURE" else None,
+            "message": "row 3 has 4 columns, the header has 5" if event == "FAILURE" else None,
+            "attempts": 1,
+            "created_at": now,
+            "started_at": now,
+            "finished_at": now,
+            "result_id": f"result-{number}" if event == "SUCCESS" else None,
+            "result_bytes": 2048 if event == "SUCCESS" else None,
+            "link": f"https://jobs.example.com/jobs/{job_id}",
+        },
+    }
+
+
+@contextmanager
+def notifier(redis_url: str, server: MailtrapServer, folder: Path) -> Iterator[None]:
+    """Run one real notifier; it is ready when the block begins."""
+    environ = {
+        **os.environ,
+        "REDIS_URL": redis_url,
+        "MAIL_PROVIDER": "mailtrap",
+        "MAIL_FROM_EMAIL": "jobs@example.com",
+        "MAILTRAP_API_KEY": "bench-key",
+        "MAILTRAP_USE_SANDBOX": "true",
+        "MAILTRAP_INBOX_ID": "4015",
+        "MAILTRAP_API_HOST": server.host,
+        "MAILTRAP_CA_BUNDLE": str(server.ca_bundle),
+        "NOTIFIER_PORT": "0",
+        "LOG_FORMAT": "json",
+    }
+    log = folder / "notifier.log"
+    process = Process("notifier", [str(BIN / "notifier"), "run"], environ, log)
+    try:
+        wait_until(lambda: b"notifier.started" in log.read_bytes())
+        yield
+    finally:
+        process.stop()
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition, looking every few milliseconds."""
+    pause = threading.Event()
+    deadline = time.perf_counter() + TIMEOUT
+    while not condition():
+        if time.perf_counter() > deadline:
+            raise TimeoutError(f"nothing happened for {TIMEOUT:g} s")
+        pause.wait(0.005)
+
+
+def most_in(moments: list[float], seconds: float) -> int:
+    """Return the largest number of moments within any stretch of so many seconds."""
+    return max(sum(start <= moment < start + seconds for moment in moments) for start in moments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
