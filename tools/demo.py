@@ -26,7 +26,7 @@ from platform_workers.redis import connect
 from platform_workers.testing.embedded_redis import free_port
 
 ROOT: Final = Path(__file__).parent.parent
-DATA: Final = ROOT / "examples" / "data"
+DATA: Final = Path("examples") / "data"
 EMAIL: Final = "ada@example.com"
 MAIL_SECONDS: Final = 20.0
 
@@ -37,12 +37,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--file", type=Path, help="your own CSV or JSON file instead of the two examples")
     parser.add_argument("--email", default=EMAIL, help=f"who gets the mails (default {EMAIL})")
     options = parser.parse_args(arguments)
-    file: Path | None = options.file
+    file: Path | None = options.file and options.file.absolute()
     email: str = options.email
     if file is not None and not file.is_file():
         print(f"FILE: there is no file {file}", file=sys.stderr)
         return 2
-    folder = ROOT / "var" / "demo"
+    os.chdir(ROOT)
+    folder = Path("var") / "demo"
     shutil.rmtree(folder, ignore_errors=True)
     try:
         with running_platform(folder, api_port=free_port(), notifier_port=free_port(), keep_data=False) as (
@@ -117,7 +118,7 @@ def submit(place: Place, job_type: str, file: Path, email: str) -> int:
         text=True,
         stdin=subprocess.DEVNULL,
     )
-    print(done.stdout + done.stderr, end="")
+    print(done.stderr + done.stdout, end="")
     print(f"(exit code {done.returncode})", flush=True)
     return done.returncode
 
