@@ -20,7 +20,7 @@ from platform_workers.errors import RedisUnavailableError
 from platform_workers.event_subscriber import Message
 
 QUEUE_LENGTH: Final = 64
-POLL_SECONDS: Final = 0.5
+POLL_SECONDS: Final = 0.2
 RECONNECT_SECONDS: Final = 1.0
 
 

@@ -20,6 +20,7 @@ from platform_workers.submission import JobSubmitter
 
 from jobs_api.event_hub import EventHub
 from jobs_api.http.app import make_app
+from jobs_api.http.events import HEARTBEAT_SECONDS
 from jobs_api.http.services import Services
 from jobs_api.job_records import JobRecords
 from jobs_api.object_store import FileStore, open_file_store
@@ -52,10 +53,17 @@ def build_api(settings: ApiSettings) -> Api:
     """
     redis = connect(settings["redis_url"])
     store = open_file_store(settings["object_store_url"], new_id=new_file_id)
-    return assemble_api(redis, store, settings)
+    return assemble_api(
+        redis,
+        store,
+        max_upload_bytes=settings["max_upload_bytes"],
+        heartbeat_seconds=HEARTBEAT_SECONDS,
+    )
 
 
-def assemble_api(redis: RedisClient, store: FileStore, settings: ApiSettings) -> Api:
+def assemble_api(
+    redis: RedisClient, store: FileStore, *, max_upload_bytes: int, heartbeat_seconds: float
+) -> Api:
     """Build the API around a Redis connection and a file store."""
     # The API runs no job; of the registry it needs the payload types and the limits.
     registry = make_registry(FileJobs(store=store, work_folder=Path(tempfile.gettempdir())))
@@ -66,7 +74,8 @@ def assemble_api(redis: RedisClient, store: FileStore, settings: ApiSettings) ->
         "records": JobRecords(redis),
         "submitters": {FILES: make_submitter(redis, registry)},
         "hub": hub,
-        "max_upload_bytes": settings["max_upload_bytes"],
+        "max_upload_bytes": max_upload_bytes,
+        "heartbeat_seconds": heartbeat_seconds,
         "logger": get_logger("jobs_api.http"),
     }
     return {"app": make_app(services), "hub": hub}

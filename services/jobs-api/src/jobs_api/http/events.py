@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from litestar import Router, get
+from litestar.params import FromPath
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 from platform_core.event_families import KnownEventV1
 from platform_core.job_events import JobDomain
@@ -29,12 +30,12 @@ RETRY_MILLISECONDS: Final = 2000
 """How long a browser waits before it connects again."""
 
 
-def event_routes(services: Services, *, heartbeat_seconds: float = HEARTBEAT_SECONDS) -> Router:
+def event_routes(services: Services) -> Router:
     """Return the route of one job's events."""
-    records, hub = services["records"], services["hub"]
+    records, hub, heartbeat_seconds = services["records"], services["hub"], services["heartbeat_seconds"]
 
     @get("/{domain:str}/{job_id:str}/events", summary="Follow a job")
-    async def events(domain: str, job_id: str) -> ServerSentEvent:
+    async def events(domain: FromPath[str], job_id: FromPath[str]) -> ServerSentEvent:
         """Send the job's state, then its events until its outcome."""
         found = await asyncio.to_thread(records.load, domain, job_id)
         follower = Follower(hub, records, found["domain"], job_id, heartbeat_seconds)

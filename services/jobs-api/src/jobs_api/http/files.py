@@ -9,6 +9,7 @@ from typing import Final
 from litestar import Request, Response, Router, get, post
 from litestar.datastructures import State
 from litestar.exceptions import InternalServerException
+from litestar.params import FromPath, FromQuery
 from litestar.response import Stream
 from platform_core.json_values import JsonObject
 
@@ -32,7 +33,9 @@ def file_routes(services: Services) -> Router:
     files, limit = services["files"], services["max_upload_bytes"]
 
     @post("/", request_max_body_size=None, summary="Upload a file")
-    async def upload(request: Request[object, object, State], name: str | None = None) -> Response[bytes]:
+    async def upload(
+        request: Request[object, object, State], name: FromQuery[str | None] = None
+    ) -> Response[bytes]:
         """Take a file: the body itself (`?name=data.csv`), or a form with the file in the field `file`."""
         content_type = request.headers.get("content-type", "")
         boundary = boundary_of(content_type)
@@ -56,7 +59,7 @@ def file_routes(services: Services) -> Router:
         )
 
     @get("/{file_id:str}", summary="Download a file")
-    async def download(file_id: str) -> Stream:
+    async def download(file_id: FromPath[str]) -> Stream:
         """Send an uploaded file or a result as it was stored."""
         about = await asyncio.to_thread(files.describe, file_id)
         return file_response(about, await files.open_stream(file_id))

@@ -3,6 +3,7 @@
 import asyncio
 
 from litestar import Response, Router, get, post
+from litestar.params import FromPath, RawBody
 from litestar.response import Stream
 from platform_core.errors import DecodeError
 from platform_core.json_values import JsonObject
@@ -20,7 +21,7 @@ def job_routes(services: Services) -> Router:
     records, files, submitters = services["records"], services["files"], services["submitters"]
 
     @post("/", sync_to_thread=True, request_max_body_size=MAX_BODY_BYTES, summary="Submit a job")
-    def submit(body: bytes) -> Response[bytes]:
+    def submit(body: RawBody) -> Response[bytes]:
         """Check a job, store it and queue it; `context` and `notifications` are kept as given."""
         domain, request = decode_job_body(body, FILES)
         submitter = submitters.get(domain)
@@ -31,19 +32,19 @@ def job_routes(services: Services) -> Router:
         return json_response(job_document(domain, record), status=201, headers={"Location": location})
 
     @get("/{domain:str}/{job_id:str}", sync_to_thread=True, summary="Read a job")
-    def show(domain: str, job_id: str) -> Response[bytes]:
+    def show(domain: FromPath[str], job_id: FromPath[str]) -> Response[bytes]:
         """Give a job's record as it is now."""
         return json_response(records.load(domain, job_id)["document"])
 
     @get("/{domain:str}/{job_id:str}/log", sync_to_thread=True, summary="Read a job's log")
-    def log(domain: str, job_id: str) -> Response[bytes]:
+    def log(domain: FromPath[str], job_id: FromPath[str]) -> Response[bytes]:
         """Give the job's log, oldest line first."""
         lines = records.log_lines(domain, job_id)
         document: JsonObject = {"domain": domain, "job_id": job_id, "lines": [*lines]}
         return json_response(document)
 
     @get("/{domain:str}/{job_id:str}/result", summary="Download a job's result")
-    async def result(domain: str, job_id: str) -> Stream:
+    async def result(domain: FromPath[str], job_id: FromPath[str]) -> Stream:
         """Send the file that the job made; 409 while there is none."""
         found = await asyncio.to_thread(records.load, domain, job_id)
         result_id = _result_id(found)

@@ -23,6 +23,7 @@ class Services(TypedDict):
         submitters: what takes jobs, by domain.
         hub: live events.
         max_upload_bytes: the largest file that is taken.
+        heartbeat_seconds: how long a stream of events may be silent.
         logger: for what nobody foresaw.
     """
 
@@ -32,4 +33,5 @@ class Services(TypedDict):
     submitters: Mapping[JobDomain, JobSubmitter]
     hub: EventHub
     max_upload_bytes: int
+    heartbeat_seconds: float
     logger: Logger

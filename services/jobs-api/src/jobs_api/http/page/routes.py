@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from litestar import Request, Response, Router, get
 from litestar.datastructures import State
+from litestar.params import FromPath
 from platform_core.job_types import JobRecord, is_outcome
 from platform_core.json_values import JsonObject
 
@@ -34,7 +35,7 @@ def page_routes(services: Services) -> Router:
     records, files, logger = services["records"], services["files"], services["logger"]
 
     @get("/{domain:str}/{job_id:str}", sync_to_thread=True, include_in_schema=False)
-    def page(domain: str, job_id: str) -> Response[str]:
+    def page(domain: FromPath[str], job_id: FromPath[str]) -> Response[str]:
         """Show a job to a person."""
         found = records.load(domain, job_id)
         record = found["record"]
