@@ -77,6 +77,19 @@ def test_a_sender_name_cannot_add_a_header() -> None:
     assert mail.keys() == HEADERS
 
 
+@pytest.mark.parametrize(
+    "subject",
+    [
+        ":üa.--ß. büßß✓üzé✓züü✓ ,zü ✓ß.a-a.ß ü é-",
+        "=?utf-8?q?not_an_encoded_word?=",
+        "a plain subject that is long enough to be folded at one of its spaces " + "x" * 60,
+    ],
+)
+def test_a_folded_subject_arrives_to_the_letter(subject: str) -> None:
+    content = compose({**sample_message(), "subject": subject}, SENDER, DATE, "\n")
+    assert str(parsed(content)["Subject"]) == subject
+
+
 def test_the_message_id_depends_on_the_delivery_alone() -> None:
     odd: MailMessage = {**sample_message(), "delivery_id": "files:job@1"}
     assert message_id(odd, SENDER) == message_id({**odd, "subject": "another"}, SENDER)

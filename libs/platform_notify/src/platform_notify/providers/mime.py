@@ -3,6 +3,7 @@
 import hashlib
 import re
 from datetime import datetime
+from email.header import Header
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import EmailPolicy
@@ -26,14 +27,14 @@ def compose(message: MailMessage, sender: SenderAddress, date: datetime, line_en
     """
     international = is_international(message, sender)
     rules: EmailPolicy[EmailMessage[str, str | Address]] = EmailPolicy(
-        cte_type="7bit", utf8=international, linesep=line_end
+        cte_type="7bit", utf8=international, linesep=line_end, refold_source="none"
     )
     mail: EmailMessage[str, str | Address] = EmailMessage(policy=rules)
     mail["Message-ID"] = message_id(message, sender)
     mail["Date"] = format_datetime(date)
     mail["From"] = _address(sender["email"], clean_line(sender["name"], MAX_SENDER_NAME))
     mail["To"] = _address(message["to"], "")
-    mail["Subject"] = safe_subject(message)
+    mail.set_raw("Subject", _encoded(safe_subject(message), line_end))
     for name, value in extra_headers(message).items():
         mail[name] = value
     mail.set_content(safe_body(message["text"]))
@@ -52,6 +53,12 @@ def message_id(message: MailMessage, sender: SenderAddress) -> str:
 def is_international(message: MailMessage, sender: SenderAddress) -> bool:
     """Tell whether an address holds more than ASCII, so that the mail needs SMTPUTF8 (RFC 6531)."""
     return not (wire_address(message["to"]) + wire_address(sender["email"])).isascii()
+
+
+def _encoded(subject: str, line_end: str) -> str:
+    """Fold and encode a subject. The message's own way drops a space between two encoded words now and then."""
+    charset = "us-ascii" if subject.isascii() and "=?" not in subject else "utf-8"
+    return Header(subject, charset, header_name="Subject").encode(linesep=line_end)
 
 
 def _address(email: str, name: str) -> Address:
