@@ -56,7 +56,7 @@ def is_international(message: MailMessage, sender: SenderAddress) -> bool:
 
 
 def _encoded(subject: str, line_end: str) -> str:
-    """Fold and encode a subject. The message's own way drops a space between two encoded words now and then."""
+    """Fold and encode a subject; the message's own way now and then drops a space between encoded words."""
     charset = "us-ascii" if subject.isascii() and "=?" not in subject else "utf-8"
     return Header(subject, charset, header_name="Subject").encode(linesep=line_end)
 
