@@ -41,6 +41,7 @@ def test_an_append_only_server_keeps_its_data_over_a_kill(tmp_path: Path) -> Non
         url = server.url
         server.kill()
         assert not server.running
+        assert server.url == url
         server.start()
         assert server.url == url
         assert server.client().get("k") == "v"

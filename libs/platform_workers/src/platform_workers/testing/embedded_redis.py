@@ -29,13 +29,15 @@ class EmbeddedRedis:
     ) -> None:
         config: dict[str, str] = {"appendonly": "yes", "appendfsync": "always"} if append_only else {}
         # A port the system gives: the server's own search begins at one number for everybody on the machine.
-        chosen = free_port() if port is None else port
-        self._server = ValkeyServer(port=chosen, data_dir=folder, persist=folder is not None, config=config)
+        self._port = free_port() if port is None else port
+        self._server = ValkeyServer(
+            port=self._port, data_dir=folder, persist=folder is not None, config=config
+        )
 
     @property
     def url(self) -> str:
-        """Where clients connect to."""
-        return f"redis://127.0.0.1:{self._server.port}/0"
+        """Where clients connect to; the same after a stop and a start."""
+        return f"redis://127.0.0.1:{self._port}/0"
 
     @property
     def running(self) -> bool:
