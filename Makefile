@@ -5,9 +5,13 @@ PACKAGES := libs/platform_core libs/platform_workers libs/platform_notify servic
 EDITABLE := libs/platform_core libs/platform_workers[testing] libs/platform_notify[testing] services/jobs-api services/notifier
 FILE ?=
 EMAIL ?=
+SEED ?=
+SECONDS ?= 60
+JOBS ?= 2000
+WORDS ?=
 export PYTHONPATH := $(CURDIR)/tools
 
-.PHONY: help demo up check check-root $(PACKAGES:%=check-%) fix clean venv lock
+.PHONY: help demo up chaos check check-root $(PACKAGES:%=check-%) fix clean venv lock
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -18,6 +22,9 @@ demo: venv  ## run the main job end to end: server, API, worker, notifier, two m
 
 up: venv  ## start every process and stay; one Ctrl-C stops them all
 	@$(BIN)/python tools/up.py
+
+chaos: venv  ## kill and pause the real processes at random, then count what was lost (SEED= SECONDS= JOBS=)
+	@$(BIN)/python -m chaos --seconds $(SECONDS) --jobs $(JOBS) $(if $(SEED),--seed $(SEED)) $(WORDS)
 
 check: check-root $(PACKAGES:%=check-%)  ## lint, types, import contract, guard and tests with 100 % branch coverage
 	@echo "all checks passed"

@@ -1,0 +1,96 @@
+"""`python -m chaos`: see docs/chaos.md."""
+
+import argparse
+import random
+import shutil
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from chaos.report import report_on
+from chaos.run import Options, run
+
+ROOT = Path(__file__).parent.parent.parent
+MAX_JOBS = 40_000
+
+
+class _Words(argparse.Namespace):
+    seed: int | None
+    seconds: float
+    jobs: int
+    rq_jobs: int | None
+    notifiers: int
+    workers: int
+    notifier_kills: int | None
+    worker_kills: int | None
+    redis_kills: int | None
+    pauses: int | None
+    patient: bool
+    folder: Path
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run; 0 if every promise was kept, 1 if not."""
+    options = read_options(arguments)
+    signal.signal(signal.SIGTERM, _interrupt)
+    print(f"seed {options['seed']} (SEED={options['seed']} repeats the plan)", flush=True)
+    result = run(options, lambda line: print(line, flush=True))
+    for line in report_on(options, result):
+        print(line)
+    if result["broken"] or any(result["left"].values()):
+        print(f"The logs and the data are below {options['folder']}.")
+        return 1
+    shutil.rmtree(options["folder"])
+    return 0
+
+
+def read_options(arguments: Sequence[str]) -> Options:
+    """Read the command line; what is not given follows from the length of the run."""
+    parser = argparse.ArgumentParser(prog="make chaos", description="The platform under kills and pauses.")
+    parser.add_argument("--seed", type=int, help="decides everything; a random one is printed")
+    parser.add_argument("--seconds", type=float, default=60.0, help="how long the blows fall (default 60)")
+    parser.add_argument("--jobs", type=int, default=2000, help=f"at most {MAX_JOBS} (default 2000)")
+    parser.add_argument("--rq-jobs", type=int, help="how many of the jobs real workers run (default 1 in 40)")
+    parser.add_argument("--notifiers", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--notifier-kills", type=int, help="default: one in 4 seconds")
+    parser.add_argument("--worker-kills", type=int, help="default: one in 10 seconds")
+    parser.add_argument("--redis-kills", type=int, help="default: one in 20 seconds")
+    parser.add_argument("--pauses", type=int, help="default: one in 8 seconds")
+    parser.add_argument("--patient", action="store_true", help="cut no lease and no retry short")
+    parser.add_argument("--folder", type=Path, default=ROOT / "var" / "chaos", help="for logs and data")
+    words = parser.parse_args(arguments, namespace=_Words())
+    if not 0 < words.jobs <= MAX_JOBS:
+        # The durable log keeps 100,000 entries, and the count reads it from its beginning.
+        parser.error(f"--jobs must be 1 to {MAX_JOBS}")
+
+    def share(wish: int | None, every: float) -> int:
+        return int(words.seconds / every) if wish is None else wish
+
+    rq_jobs = words.jobs // 40 if words.rq_jobs is None else words.rq_jobs
+    return {
+        "seed": random.SystemRandom().randrange(1_000_000) if words.seed is None else words.seed,
+        "jobs": words.jobs,
+        "rq_jobs": min(rq_jobs, words.jobs),
+        "wishes": {
+            "seconds": words.seconds,
+            "notifiers": words.notifiers,
+            "workers": words.workers,
+            "notifier_kills": share(words.notifier_kills, 4),
+            "worker_kills": share(words.worker_kills, 10),
+            "redis_kills": share(words.redis_kills, 20),
+            "pauses": share(words.pauses, 8),
+        },
+        "patient": words.patient,
+        "folder": words.folder.absolute(),
+    }
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,239 @@
+"""The count at the end: what was promised, and where a promise was broken."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, TypedDict
+
+from platform_core.job_events import (
+    decode_job_event,
+    default_events_log,
+    is_completed,
+    is_failed,
+)
+from platform_core.notifications import EventWord
+from platform_notify.deliveries import EMAIL, Delivery, delivery_id_of
+from platform_notify.delivery_store import DeliveryStore
+from platform_workers.redis import RedisClient, Script
+
+from chaos.jobs import CHAOS, PlannedJob
+
+LIVES_FOR_EVER: Final = re.compile(
+    r"platform:domains"
+    r"|[a-z_]+:jobs:(all|finished|leases|totals|status:.+|type:.+|user:.+)"
+    r"|[a-z_]+:events:log"
+    r"|notify:(due|dead):[a-z]+"
+    r"|rq:.+"
+)
+"""Keys that have no time to live: indexes, counters, the bounded logs, the sets of waiting and dead
+deliveries, and what RQ keeps for itself."""
+
+FINAL: Final = frozenset({"completed", "failed", "cancelled"})
+
+_WITHOUT_TTL: Final = Script(
+    "without_ttl",
+    "local found = {} for _, key in ipairs(KEYS) do"
+    " if redis.call('PTTL', key) == -1 then found[#found + 1] = key end end return found",
+)
+_KEYS_AT_ONCE: Final = 1000
+
+
+class Outcome(TypedDict):
+    """One outcome in the durable log."""
+
+    job_id: str
+    run: int
+    word: EventWord
+
+
+class Repeat(TypedDict):
+    """A mail that was taken more than once.
+
+    Attributes:
+        times: how often it was taken.
+        interrupted: how often a notifier ended, or lost its claim, before it could say how its attempt went.
+        ambiguous: how many attempts ended with an answer that leaves open whether the mail left.
+    """
+
+    delivery_id: str
+    job_id: str
+    times: int
+    interrupted: int
+    ambiguous: int
+
+
+class Count(TypedDict):
+    """What was found; the `broken` sentences are broken promises, and there should be none.
+
+    Attributes:
+        jobs: jobs that Redis acknowledged.
+        outcomes: outcomes in the log.
+        expected: mails that somebody asked for.
+        arrived: how many of them the mail service has taken.
+        refused: how many it refused for good; they are kept as dead deliveries.
+        repeats: mails that were taken more than once.
+        in_flight: deliveries that a notifier was sending when it ended or lost its claim.
+        doubtful: deliveries with an answer that left open whether the mail had left.
+        keys: how many keys there are.
+    """
+
+    jobs: int
+    outcomes: int
+    expected: int
+    arrived: int
+    refused: int
+    repeats: list[Repeat]
+    in_flight: int
+    doubtful: int
+    keys: int
+    broken: list[str]
+
+
+def count_all(
+    redis: RedisClient,
+    deliveries: DeliveryStore,
+    jobs: Sequence[PlannedJob],
+    *,
+    acknowledged: set[str],
+    taken: Counter[str],
+    refused: Counter[str],
+) -> Count:
+    """Compare what was asked for with what came of it.
+
+    Args:
+        redis: where everything is.
+        deliveries: the delivery records in it.
+        jobs: as planned.
+        acknowledged: the jobs that Redis has acknowledged.
+        taken: how often the mail service took each delivery.
+        refused: how often it refused each delivery for good.
+    """
+    outcomes = list(read_outcomes(redis))
+    planned = {job["job_id"]: job for job in jobs}
+    expected = expected_mails(outcomes, planned)
+    records = {name: deliveries.find(name) for name in expected}
+    repeats = [
+        _repeat(name, expected[name]["job_id"], times, records[name])
+        for name, times in sorted(taken.items())
+        if times > 1 and name in expected
+    ]
+    every_key = redis.keys("*")
+    found = [record for record in records.values() if record is not None]
+    return {
+        "jobs": len(acknowledged),
+        "outcomes": len(outcomes),
+        "expected": len(expected),
+        "arrived": sum(name in taken for name in expected),
+        "refused": sum(name in refused and name not in taken for name in expected),
+        "repeats": repeats,
+        "in_flight": sum(record.get("interrupted", 0) > 0 for record in found),
+        "doubtful": sum(_ambiguous(record) > 0 for record in found),
+        "keys": len(every_key),
+        "broken": [
+            *broken_outcomes(redis, outcomes, acknowledged),
+            *broken_mails(expected, records, taken, refused),
+            *(broken_repeat(repeat) for repeat in repeats if not is_explained(repeat)),
+            *broken_keys(redis, every_key),
+        ],
+    }
+
+
+def read_outcomes(redis: RedisClient) -> Iterator[Outcome]:
+    """Return every outcome in the durable log, oldest first."""
+    start = "-"
+    while page := redis.xrange(default_events_log(CHAOS), start):
+        for entry in page:
+            event = decode_job_event(entry["fields"]["event"])
+            run = int(entry["fields"]["run"])
+            if is_completed(event):
+                yield {"job_id": event["job_id"], "run": run, "word": "SUCCESS"}
+            elif is_failed(event):
+                yield {"job_id": event["job_id"], "run": run, "word": "FAILURE"}
+        start = f"({page[-1]['entry_id']}"
+
+
+def expected_mails(outcomes: Sequence[Outcome], planned: Mapping[str, PlannedJob]) -> dict[str, Outcome]:
+    """Return the outcomes that somebody wants to hear about, by the id their delivery must have."""
+    return {
+        delivery_id_of(
+            CHAOS,
+            outcome["job_id"],
+            outcome["run"],
+            outcome["word"],
+            EMAIL,
+            planned[outcome["job_id"]]["email"],
+        ): outcome
+        for outcome in outcomes
+        if outcome["word"] in planned[outcome["job_id"]]["on"]
+    }
+
+
+def broken_outcomes(redis: RedisClient, outcomes: Sequence[Outcome], acknowledged: set[str]) -> Iterator[str]:
+    """Every acknowledged job has one outcome, in the log and in its record."""
+    times = Counter(outcome["job_id"] for outcome in outcomes)
+    for job_id in sorted(acknowledged):
+        status = redis.hgetall(f"{CHAOS}:job:{job_id}").get("status", "no record")
+        if not times[job_id]:
+            yield f"job {job_id} has no outcome; its record says {status}"
+        elif times[job_id] > 1:
+            yield f"job {job_id} has {times[job_id]} outcomes in the log"
+        elif status not in FINAL:
+            yield f"job {job_id} has an outcome in the log, but its record says {status}"
+
+
+def broken_mails(
+    expected: Mapping[str, Outcome],
+    records: Mapping[str, Delivery | None],
+    taken: Counter[str],
+    refused: Counter[str],
+) -> Iterator[str]:
+    """Every mail that was asked for was taken, or refused and kept as dead; and no other mail was sent."""
+    for name, outcome in expected.items():
+        record = records[name]
+        state = "no record" if record is None else record["state"]
+        if name in taken:
+            if state != "sent":
+                yield f"delivery {name} of {outcome['job_id']} was taken, but its record says {state}"
+        elif name not in refused or state != "dead":
+            yield f"mail lost: delivery {name} of {outcome['job_id']}; its record says {state}"
+    for name in sorted(taken.keys() - expected.keys()):
+        yield f"delivery {name or '(without an id)'} was mailed, but nobody asked for it"
+
+
+def is_explained(repeat: Repeat) -> bool:
+    """Tell whether each repetition has its cause: an attempt that was cut short, or a doubtful answer."""
+    return repeat["times"] - 1 <= repeat["interrupted"] + repeat["ambiguous"]
+
+
+def broken_repeat(repeat: Repeat) -> str:
+    """Say that a repetition has no cause."""
+    return (
+        f"mail repeated without a cause: delivery {repeat['delivery_id']} of {repeat['job_id']} was taken "
+        f"{repeat['times']} times, interrupted {repeat['interrupted']}, doubtful {repeat['ambiguous']}"
+    )
+
+
+def broken_keys(redis: RedisClient, keys: Sequence[str]) -> Iterator[str]:
+    """Every key has a time to live, but for those that may live for ever."""
+    families: defaultdict[str, list[str]] = defaultdict(list)
+    for at in range(0, len(keys), _KEYS_AT_ONCE):
+        page = [*keys[at : at + _KEYS_AT_ONCE]]
+        for key in redis.run_script({"script": _WITHOUT_TTL, "keys": page, "args": []}):
+            if LIVES_FOR_EVER.fullmatch(key) is None:
+                families[re.sub(r"[0-9a-f]{32}|[0-9]{4,}", "*", key)].append(key)
+    for family, found in sorted(families.items()):
+        yield f"{len(found)} keys like {family} live for ever, for instance {found[0]}"
+
+
+def _repeat(name: str, job_id: str, times: int, record: Delivery | None) -> Repeat:
+    return {
+        "delivery_id": name,
+        "job_id": job_id,
+        "times": times,
+        "interrupted": 0 if record is None else record.get("interrupted", 0),
+        "ambiguous": 0 if record is None else _ambiguous(record),
+    }
+
+
+def _ambiguous(record: Delivery) -> int:
+    return sum(note["ambiguous"] for note in record.get("attempts", []))

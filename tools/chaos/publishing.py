@@ -1,0 +1,157 @@
+"""Hands in the jobs of a run whatever happens to Redis meanwhile, and knows which ones it acknowledged."""
+
+import threading
+from collections.abc import Callable, Sequence
+
+from platform_core.clock import SystemClock
+from platform_core.job_events import default_events_channel
+from platform_core.job_types import JobRecord
+from platform_workers.errors import JobExistsError, RedisUnavailableError
+from platform_workers.job_context import make_job_context
+from platform_workers.job_queue import RqJobQueue
+from platform_workers.job_record_store import JobRecordStore
+from platform_workers.job_store import raise_if_exists
+from platform_workers.redis import RedisClient
+from platform_workers.submission import JobSubmitter
+
+from chaos.jobs import (
+    CHAOS,
+    JOB_TYPE,
+    QUEUE,
+    PlannedJob,
+    context_of,
+    make_registry,
+    notifications_of,
+    payload_of,
+)
+
+USER_ID = 7
+
+# Bound to a name of its own: whatever ends the publisher belongs into the report.
+_ANYTHING: type[Exception] = Exception
+
+
+class Publisher:
+    """Hands in every job at its time; a step that got no answer is made again under the same id.
+
+    Attributes:
+        acknowledged: the jobs whose last step Redis has acknowledged: the outcome for a plain one, the
+            submission for one on RQ.
+        fault: what ended it early; empty if nothing did.
+    """
+
+    def __init__(self, redis: RedisClient, jobs: Sequence[PlannedJob]) -> None:
+        self.acknowledged: set[str] = set()
+        self.fault = ""
+        self._redis = redis
+        self._jobs = jobs
+        self._store = JobRecordStore(redis=redis, domain=CHAOS)
+        self._clock = SystemClock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+
+    def start(self) -> None:
+        """Begin, on a thread of its own."""
+        self._thread.start()
+
+    def is_alive(self) -> bool:
+        """Tell whether there is still something to hand in."""
+        return self._thread.is_alive()
+
+    def stop(self) -> None:
+        """Stop early."""
+        self._stop.set()
+
+    def _run(self) -> None:
+        started = self._clock.monotonic()
+        try:
+            for job in self._jobs:
+                if self._stop.wait(max(0.0, started + job["at"] - self._clock.monotonic())):
+                    return
+                for step in self._steps(job):
+                    self._insist(step)
+                self.acknowledged.add(job["job_id"])
+        except _ANYTHING as error:
+            self.fault = f"{type(error).__name__}: {error}"
+
+    def _insist(self, step: Callable[[], object]) -> None:
+        while not self._stop.is_set():
+            try:
+                step()
+            except RedisUnavailableError:
+                self._stop.wait(0.1)
+            else:
+                return
+
+    def _submit(self, job: PlannedJob) -> None:
+        submitter = JobSubmitter(
+            store=self._store,
+            queue=RqJobQueue(redis=self._redis, name=QUEUE),
+            registry=make_registry(),
+            new_id=lambda: job["job_id"],
+        )
+        try:
+            submitter.submit(
+                {
+                    "job_type": JOB_TYPE,
+                    "payload": payload_of(job),
+                    "user_id": USER_ID,
+                    "context": context_of(job),
+                    "notifications": notifications_of(job),
+                }
+            )
+        except JobExistsError:
+            return  # the try before got through, only its answer did not
+
+    def _steps(self, job: PlannedJob) -> list[Callable[[], object]]:
+        if job["on_rq"]:
+            return [lambda: self._submit(job)]
+
+        def step(name: str) -> Callable[[], object]:
+            # A name of its own for each step, the same for each try: so a repeat is recognised.
+            context = make_job_context(
+                redis=self._redis,
+                domain=CHAOS,
+                events_channel=default_events_channel(CHAOS),
+                job_id=job["job_id"],
+                user_id=USER_ID,
+                queue_name=QUEUE,
+                new_id=lambda: name,
+            )
+            match name, job["ending"]:
+                case "started", _:
+                    return context.publish_started
+                case _, "complete":
+                    return lambda: context.publish_completed(result_id="result", result_bytes=1)
+                case _, ending:
+                    return lambda: context.publish_failed(
+                        "user" if ending == "user_error" else "system", "it was planned so"
+                    )
+
+        return [lambda: self._create(job), step("started"), step("outcome")]
+
+    def _create(self, job: PlannedJob) -> None:
+        now = self._clock.now()
+        record: JobRecord = {
+            "job_id": job["job_id"],
+            "user_id": USER_ID,
+            "status": "queued",
+            "progress": 0,
+            "message": None,
+            "created_at": now,
+            "updated_at": now,
+            "error": None,
+            "job_type": JOB_TYPE,
+            "payload": payload_of(job),
+            "priority": "normal",
+            "queue": QUEUE,
+            "attempt_count": 0,
+            "max_attempts": 1,
+            "run": 1,
+            "context": context_of(job),
+            "notifications": notifications_of(job),
+        }
+        try:
+            raise_if_exists(self._redis.run_script(self._store.create_call(record)), job["job_id"])
+        except JobExistsError:
+            return  # as above

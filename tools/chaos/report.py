@@ -1,0 +1,61 @@
+"""The result of a run in plain words."""
+
+from collections.abc import Iterator
+
+from chaos.run import Options, Result
+
+LISTED = 20
+"""How many of a long list are shown."""
+
+
+def report_on(options: Options, result: Result) -> Iterator[str]:
+    """Tell what was done and what came of it, line by line."""
+    count, left = result["count"], result["left"]
+    fell, settling = result["seconds"]
+    yield f"seed {options['seed']}: {fell:.0f} s of blows, settled {settling:.0f} s later"
+    yield ""
+    yield "what was done"
+    for name, times in sorted(result["blows"].items()):
+        yield f"  {times:6}  {name.replace('_', ' ')}"
+    yield "how the mail service treated requests"
+    for name, times in sorted(result["moods"].items()):
+        yield f"  {times:6}  {name.replace('_', ' ')}"
+    shortened = result["shortened"]
+    if shortened is not None:
+        yield "cut short at the end, when every process had been stopped and the mail service was well"
+        yield f"  {shortened['retries']:6}  waits for the next attempt of a mail"
+        yield f"  {shortened['claims']:6}  claims on mails by notifiers that had ended"
+        yield f"  {shortened['leases']:6}  leases on jobs by workers that had ended"
+    yield "what came of it"
+    yield f"  {count['jobs']:6}  jobs that Redis acknowledged"
+    yield f"  {count['outcomes']:6}  outcomes"
+    yield f"  {count['expected']:6}  mails asked for"
+    yield f"  {count['arrived']:6}  of them arrived"
+    yield f"  {count['refused']:6}  of them refused by the mail service for good; kept as dead deliveries"
+    yield f"  {count['in_flight']:6}  were being sent when their notifier ended or lost its claim"
+    yield f"  {count['doubtful']:6}  got an answer that left open whether they had arrived"
+    yield f"  {len(count['repeats']):6}  arrived more than once"
+    for repeat in count["repeats"][:LISTED]:
+        yield (
+            f"          delivery {repeat['delivery_id']} of {repeat['job_id']}: {repeat['times']} times; "
+            f"cut short {repeat['interrupted']}, doubtful answers {repeat['ambiguous']}"
+        )
+    if len(count["repeats"]) > LISTED:
+        yield f"          and {len(count['repeats']) - LISTED} more"
+    yield f"  {count['keys']:6}  keys in Redis"
+    yield ""
+    broken = result["broken"]
+    if any(left.values()):
+        yield (
+            f"It did not settle in time: {left['jobs']} jobs, {left['entries']} log entries and "
+            f"{left['deliveries']} deliveries are unfinished."
+        )
+    if not broken:
+        yield (
+            "Every promise was kept: one outcome for each job, no mail lost, none repeated without a cause, "
+            "no key that should expire and does not."
+        )
+    for sentence in broken[:LISTED]:
+        yield f"BROKEN: {sentence}"
+    if len(broken) > LISTED:
+        yield f"BROKEN: and {len(broken) - LISTED} more"
