@@ -1,13 +1,14 @@
 """`json.canonicalize`: a JSON file in its one canonical form (RFC 8785): equal content has equal bytes.
 
 Stricter than most readers, because a canonical form of something ambiguous is worth nothing: a name that
-stands twice in an object is refused, and so is a number that a double cannot hold (RFC 8785 section 3.2.2.3;
-I-JSON, RFC 7493: integers to 2**53 - 1).
+stands twice in an object is refused (I-JSON, RFC 7493), and so is a number that does not survive as a double,
+which is all that RFC 8785 (section 3.2.2.3) knows: 9007199254740993 would become 9007199254740992.
 """
 
 import hashlib
 import json
 import math
+from decimal import Decimal
 from pathlib import Path
 from typing import Final, TypedDict
 
@@ -21,7 +22,12 @@ from jobs_api.files.progress import Progress, ProgressReport
 MAX_BYTES: Final = 16 << 20
 """16 MiB: JSON has to be held in memory as a whole, at about ten times its size."""
 
-_LARGEST_INTEGER: Final = 2**53 - 1
+MAX_DEPTH: Final = 200
+"""Arrays and objects inside each other. The writing is recursive and must stay below Python's limit."""
+
+_TOO_DEEP: Final = f"The JSON has more than {MAX_DEPTH} arrays and objects inside each other."
+# Every integer of fewer characters, sign included, is below 2**53 and so exact as a double.
+_SAFE_LENGTH: Final = 16
 _SHOWN = 40
 
 
@@ -57,8 +63,6 @@ def canonicalize(
     progress.tell(50, "writing the canonical form")
     try:
         canonical = rfc8785.dumps(value)
-    except RecursionError:
-        raise JobUserError("The JSON is nested too deeply.") from None
     except ValueError:
         raise JobUserError('The JSON has half a character in a text, such as "\\ud800".') from None
     result.write_bytes(canonical)
@@ -95,8 +99,24 @@ def _parse(text: str) -> JsonValue:
         where = f"Line {error.lineno}, column {error.colno}"
         raise JobUserError(f"This is not valid JSON. {where}: {error.msg}.") from None
     except RecursionError:
-        raise JobUserError("The JSON is nested too deeply.") from None
+        raise JobUserError(_TOO_DEEP) from None
+    _check_depth(value)
     return value
+
+
+def _check_depth(value: JsonValue) -> None:
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        deeper: list[JsonValue] = []
+        for item in level:
+            if isinstance(item, list):
+                deeper.extend(item)
+            elif isinstance(item, dict):
+                deeper.extend(item.values())
+        if not deeper:
+            return
+        level = deeper
+    raise JobUserError(_TOO_DEEP)
 
 
 def _unique(pairs: list[tuple[str, JsonValue]]) -> JsonObject:
@@ -108,14 +128,16 @@ def _unique(pairs: list[tuple[str, JsonValue]]) -> JsonObject:
     return members
 
 
-def _integer(digits: str) -> int:
-    # Length first: Python refuses to read an integer of some thousand digits.
-    if len(digits) > _SHOWN or abs(int(digits)) > _LARGEST_INTEGER:
+def _integer(digits: str) -> int | float:
+    if len(digits) < _SAFE_LENGTH:
+        return int(digits)
+    # A double carries some larger integers to the last digit, and this module writes such ones itself (1e17).
+    number = float(digits)
+    if Decimal(repr(number)) != Decimal(digits):
         raise JobUserError(
-            f"The integer {digits[:_SHOWN]} is too large to keep exactly: the limit is {_LARGEST_INTEGER}. "
-            "Write it as text, in quotes."
+            f"The integer {digits[:_SHOWN]} is too large to keep exactly. Write it as text, in quotes."
         )
-    return int(digits)
+    return number
 
 
 def _float(digits: str) -> float:

@@ -43,11 +43,16 @@ def find_delimiter(source: Path, encoding: str) -> str:
 
 def _fit(sample: str, delimiter: str, cut: bool) -> tuple[float, int]:
     """Return the share of rows as wide as the header, and that width; nothing if the header is not split."""
-    # Lenient and only a sample: the real reading names the faults.
-    reader = csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)
-    widths = [len(record) for record in reader if record]
+    widths: list[int] = []
+    # Strict: with a wrong separator the quotes rarely make sense. A fault ends the sample and counts as one
+    # row that does not fit; the real reading names it. A cut sample ends with such a row in any case.
+    reader = csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter, strict=True)
+    try:
+        widths.extend(len(record) for record in reader if record)
+    except csv.Error:
+        widths.append(0)
     if cut and len(widths) > 1:
         widths.pop()
-    if not widths or widths[0] == 1:
+    if not widths or widths[0] <= 1:
         return 0.0, 0
     return widths.count(widths[0]) / len(widths), widths[0]

@@ -29,7 +29,7 @@ _MARKS = (
 )
 # Codecs that are no character set, or decode to text that cannot be written again (lone surrogates).
 _REFUSED_CODECS = frozenset(
-    {"idna", "punycode", "raw_unicode_escape", "undefined", "unicode_escape", "utf-7"}
+    {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"}
 )
 # What spreadsheets and databases write. Without such a list the detection offers old Macintosh and DOS sets.
 _WESTERN = "cp1252"
@@ -97,8 +97,8 @@ def _choose(head: bytes, mark: str | None, wanted: str | None) -> str:
 
 def _codec_name(wanted: str) -> str:
     try:
-        b"".decode(wanted)
-        name = codecs.lookup(wanted).name
+        "a".encode(wanted)
+        name = codecs.lookup(wanted).name.replace("_", "-")
     except (LookupError, ValueError):
         name = ""
     if not name or name in _REFUSED_CODECS:

@@ -8,7 +8,6 @@ class ProgressReport(Protocol):
 
     def __call__(self, percent: int, message: str, /) -> None:
         """Take the share of the whole work that is done, 0 to 100, and what is being done, in a few words."""
-        ...
 
 
 class Progress:

@@ -19,14 +19,15 @@ _FIRST_BYTES = (
     (b"%PDF-", "This looks like a PDF document, not a CSV file. Save the table in it as CSV."),
     (b"\x89PNG\r\n", _PICTURE),
     (b"\xff\xd8\xff", _PICTURE),
-    (b"GIF8", _PICTURE),
+    (b"GIF89a", _PICTURE),
+    (b"GIF87a", _PICTURE),
     (b"\x1f\x8b", _ARCHIVE),
-    (b"BZh", _ARCHIVE),
+    (b"BZh91AY&SY", _ARCHIVE),
     (b"\xfd7zXZ\x00", _ARCHIVE),
     (b"7z\xbc\xaf\x27\x1c", _ARCHIVE),
     (b"\x28\xb5\x2f\xfd", _ARCHIVE),
     (b"Rar!\x1a", _ARCHIVE),
-    (b"PAR1", "This looks like a Parquet file, not a CSV file. Export it as CSV."),
+    (b"PAR1\x15", "This looks like a Parquet file, not a CSV file. Export it as CSV."),
     (b"SQLite format 3\x00", "This looks like a SQLite database, not a CSV file. Export a table as CSV."),
 )
 

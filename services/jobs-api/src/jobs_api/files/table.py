@@ -15,7 +15,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Literal, Protocol, TypedDict
+from typing import BinaryIO, Final, Literal, Protocol, TypedDict
 
 from platform_core.errors import JobUserError
 from typing_extensions import override
@@ -25,8 +25,11 @@ from jobs_api.files.encodings import inspect_text
 from jobs_api.files.payloads import CsvPayload
 from jobs_api.files.progress import Stage
 
-RECORD_BYTES = 8 << 20
-"""A row of more than this (8 MiB) is refused: nearly always a quote that was opened and never closed."""
+RECORD_BYTES: Final = 4 << 20
+"""A row of more than this (4 MiB) is refused: nearly always a quote that was opened and never closed."""
+
+MAX_COLUMNS: Final = 100_000
+"""A wider file is refused: nearly always a wrong separator, or one line where there should be many."""
 
 _BATCH_BYTES = 1 << 16
 _BATCH_BYTES_PER_COLUMN = 1 << 7
@@ -55,9 +58,14 @@ class _Records(Protocol):
     """The part of `csv.reader` that is used here."""
 
     @property
-    def line_num(self) -> int: ...
-    def __iter__(self) -> "_Records": ...
-    def __next__(self) -> list[str]: ...
+    def line_num(self) -> int:
+        """The lines read so far."""
+
+    def __iter__(self) -> "_Records":
+        """Itself."""
+
+    def __next__(self) -> list[str]:
+        """The next record; empty for a blank line."""
 
 
 class _RecordTooLongError(Exception):
@@ -114,6 +122,8 @@ def survey(source: Path, payload: CsvPayload, stage: Stage) -> Layout:
         names=[],
     )
     first = _first_record(source, layout)
+    if len(first) > MAX_COLUMNS:
+        raise JobUserError(f"The file has {len(first)} columns; at most {MAX_COLUMNS} can be handled.")
     if layout["has_header"]:
         layout["names"] = first
     else:
@@ -143,6 +153,7 @@ def row_batches(source: Path, layout: Layout, stage: Stage) -> Iterator[list[lis
                 if 0 in widths:
                     rows = [row for row in rows if row]
                 if not widths <= {0, width}:
+                    rows.clear()  # one of them may be large, and is now read a second time
                     raise _first_fault(source, layout)
                 if rows:
                     yield rows

@@ -53,11 +53,9 @@ class Typed(Protocol):
         Returns:
             False if one of them is not of this type.
         """
-        ...
 
     def figures(self) -> Figures:
         """Return the figures of all values taken."""
-        ...
 
 
 class Numbers(Typed):
