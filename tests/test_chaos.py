@@ -31,24 +31,10 @@ ROOT = Path(__file__).parent.parent
 
 def test_a_short_run_keeps_every_promise(tmp_path: Path) -> None:
     """Killed and paused at random: one outcome each, no mail lost, none repeated without a cause."""
-    words = [
-        "--seed",
-        "7",
-        "--seconds",
-        "10",
-        "--jobs",
-        "500",
-        "--rq-jobs",
-        "12",
-        "--notifier-kills",
-        "5",
-        "--worker-kills",
-        "2",
-        "--redis-kills",
-        "1",
-        "--pauses",
-        "2",
-    ]
+    words = {
+        "--seed": 7, "--seconds": 10, "--jobs": 500, "--rq-jobs": 12, "--notifier-kills": 5,
+        "--worker-kills": 2, "--redis-kills": 1, "--pauses": 2, "--folder": tmp_path / "chaos",
+    }  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-m", "chaos", *(str(part) for pair in words.items() for part in pair)],
         check=False,
