@@ -131,10 +131,19 @@ class EventHub:
         source: the one subscription.
         logger: told when Redis is lost and found.
         queue_length: how many events wait for one listener.
+        reconnect_seconds: pause before it asks an absent Redis again.
     """
 
-    def __init__(self, source: LiveSource, *, logger: Logger, queue_length: int = QUEUE_LENGTH) -> None:
+    def __init__(
+        self,
+        source: LiveSource,
+        *,
+        logger: Logger,
+        queue_length: int = QUEUE_LENGTH,
+        reconnect_seconds: float = RECONNECT_SECONDS,
+    ) -> None:
         self._source = source
+        self._reconnect_seconds = reconnect_seconds
         self._logger = logger
         self._queue_length = queue_length
         self._listeners: dict[_JobKey, set[Listener]] = {}
@@ -180,19 +189,19 @@ class EventHub:
         return [listener for listeners in self._listeners.values() for listener in listeners]
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
-        lost = True
+        lost, told = True, False
         while not self._stop.is_set():
             try:
                 self._source.connect()
                 if lost:
-                    lost = False
+                    lost = told = False
                     loop.call_soon_threadsafe(self._tell_gap)
                 message = self._source.next(POLL_SECONDS)
             except RedisUnavailableError as error:
-                if not lost:
+                if not told:
                     self._logger.warning("event_hub.redis_away", error=str(error))
-                lost = True
-                self._stop.wait(RECONNECT_SECONDS)
+                lost = told = True
+                self._stop.wait(self._reconnect_seconds)
             else:
                 if message is not None and message["kind"] == "event":
                     loop.call_soon_threadsafe(self._tell, message["domain"], message["event"])

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from jobs_api.object_store import FileStore
 from platform_workers.redis import RedisClient
 from platform_workers.testing import EmbeddedRedis
 from service_kit import Service, folder_store, running_api
+
+from jobs_api.object_store import FileStore
 
 
 @pytest.fixture(scope="session")

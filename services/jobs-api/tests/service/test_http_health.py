@@ -1,0 +1,76 @@
+"""Liveness, readiness, and what is answered while Redis is away or an address is wrong."""
+
+import pytest
+from fakeredis import FakeServer
+from platform_core.json_values import decode_json
+from platform_workers.redis import RedisClient
+from platform_workers.testing import FakeRedis
+from service_kit import Service, json_of, running_api
+
+from jobs_api.object_store import FileStore
+
+
+def test_the_process_is_alive(service: Service) -> None:
+    answer = service["http"].get("/healthz")
+    assert (answer.status_code, json_of(answer)) == (200, {"status": "ok"})
+
+
+def test_it_is_degraded_without_a_worker_and_ready_with_one(service: Service, redis: RedisClient) -> None:
+    answer = service["http"].get("/readyz")
+    assert (answer.status_code, json_of(answer)) == (
+        503,
+        {"status": "degraded", "reason": "no worker is running"},
+    )
+    redis.sadd("rq:workers", "rq:worker:w-1")
+    answer = service["http"].get("/readyz")
+    assert answer.status_code == 200
+    assert json_of(answer)["status"] == "ready"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/v1/jobs/files/x", b""),
+        ("GET", "/v1/jobs/files/x/log", b""),
+        ("GET", "/v1/jobs/files/x/result", b""),
+        ("GET", "/v1/jobs/files/x/events", b""),
+        ("POST", "/v1/jobs", b'{"job_type":"csv.row_count","user_id":1,"payload":{"file_id":"x"}}'),
+    ],
+)
+def test_without_redis_the_answer_is_a_503_that_says_when_to_come_back(
+    files: FileStore, method: str, path: str, body: bytes
+) -> None:
+    memory = FakeServer(version=(7, 2))
+    memory.connected = False
+    with running_api(FakeRedis(memory), files) as service:
+        answer = service["http"].request(method, path, content=body)
+        ready = service["http"].get("/readyz")
+        alive = service["http"].get("/healthz")
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "5"
+    assert json_of(answer)["type"] == "urn:jobs-api:redis-away"
+    assert ready.status_code == 503
+    assert "Redis does not answer" in str(json_of(ready)["reason"])
+    assert alive.status_code == 200
+
+
+def test_wrong_addresses_and_methods_are_problems_too(service: Service) -> None:
+    nowhere = service["http"].get("/nowhere")
+    assert (nowhere.status_code, json_of(nowhere)["detail"]) == (404, "There is nothing at this address.")
+    wrong = service["http"].put("/v1/jobs")
+    assert wrong.status_code == 405
+    assert "POST" in wrong.headers["allow"]
+    assert json_of(wrong)["detail"] == "This address does not take this method."
+    twisted = service["http"].get("/v1/jobs/files")
+    assert twisted.headers["content-type"] == "application/problem+json"
+
+
+def test_the_openapi_document_lists_the_addresses(service: Service) -> None:
+    answer = service["http"].get("/schema/openapi.json")
+    document = decode_json(answer.content)
+    assert isinstance(document, dict)
+    paths = document["paths"]
+    assert isinstance(paths, dict)
+    assert {"/v1/files", "/v1/files/{file_id}", "/v1/jobs", "/v1/jobs/{domain}/{job_id}", "/readyz"} <= set(
+        paths
+    )

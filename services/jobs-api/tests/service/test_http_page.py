@@ -1,0 +1,152 @@
+"""The page of a job: plain words, nothing from a job taken as HTML, nothing loaded from elsewhere."""
+
+import base64
+import hashlib
+import re
+
+import pytest
+from fakeredis import FakeServer
+from platform_core.job_types import job_key
+from platform_workers.redis import RedisClient
+from platform_workers.testing import FakeRedis
+from service_kit import Service, complete, context_of, running_api, submit, upload
+
+from jobs_api.object_store import FileStore
+from jobs_api.registry import FILES
+
+EVIL = '<script>alert("x")</script>'
+
+
+def page_of(service: Service, job_id: str, domain: str = "files") -> str:
+    answer = service["http"].get(f"/jobs/{domain}/{job_id}")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    return answer.text
+
+
+def test_a_waiting_job_says_what_it_waits_for(service: Service) -> None:
+    job_id = submit(service)
+    page = page_of(service, job_id)
+    assert "Waiting for a worker" in page
+    assert "csv.row_count" in page
+    assert "data.csv" in page
+    assert f'data-events="../../v1/jobs/files/{job_id}/events"' in page
+    assert "<progress" not in page.partition("<script>")[0]
+
+
+def test_a_running_job_has_a_bar(service: Service) -> None:
+    job_id = submit(service)
+    context = context_of(service, job_id)
+    context.publish_started()
+    context.publish_progress(45, "counting rows")
+    page = page_of(service, job_id)
+    assert "Running" in page
+    assert '<progress max="100" value="45"' in page
+    assert "counting rows" in page
+    assert "<title>45 % · csv.row_count</title>" in page
+
+
+def test_a_completed_job_offers_its_result(service: Service) -> None:
+    job_id = submit(service)
+    complete(service, job_id, b"x" * 12_345)
+    page = page_of(service, job_id)
+    assert "Done" in page
+    assert f'href="../../v1/jobs/files/{job_id}/result"' in page
+    assert "12.3 kB" in page
+    assert "Took" in page
+    assert "data-events" not in page.partition("<script>")[0]
+    assert "completed, result of 12345 bytes" in page
+
+
+@pytest.mark.parametrize(
+    ("kind", "advice"), [("user", "Mend them and submit the job again"), ("system", "a fault on our side")]
+)
+def test_a_failed_job_says_why_and_what_to_do(service: Service, kind: str, advice: str) -> None:
+    job_id = submit(service)
+    context = context_of(service, job_id)
+    context.publish_started()
+    context.publish_failed("user" if kind == "user" else "system", "Row 3 has 5 values")
+    page = page_of(service, job_id)
+    assert "Failed" in page
+    assert "<blockquote>Row 3 has 5 values</blockquote>" in page
+    assert advice in page
+
+
+def test_a_job_between_two_attempts_says_so(service: Service, redis: RedisClient) -> None:
+    job_id = submit(service, {"run_after": "2026-12-24T18:00:00+00:00"})
+    redis.hset(job_key(FILES, job_id), {"error": "the disk was full", "attempt_count": "2"})
+    page = page_of(service, job_id)
+    assert "the disk was full" in page
+    assert "It will be tried again by itself." in page
+    assert "2 of at most 3" in page
+    assert "24 Dec 2026, 18:00 UTC" in page
+
+
+def test_a_cancelled_job_says_so(service: Service, redis: RedisClient) -> None:
+    job_id = submit(service)
+    redis.hset(job_key(FILES, job_id), {"status": "cancelled", "finished_at": "2026-12-24T18:00:00+00:00"})
+    page = page_of(service, job_id)
+    assert "Cancelled" in page
+    assert "Took" not in page
+
+
+def test_nothing_a_job_says_becomes_html(service: Service) -> None:
+    file_id = upload(service, name=EVIL)
+    job_id = submit(service, {"payload": {"file_id": file_id}})
+    context = context_of(service, job_id)
+    context.publish_started()
+    context.publish_progress(1, EVIL)
+    context.publish_failed("user", EVIL)
+    page = page_of(service, job_id)
+    assert EVIL not in page
+    assert page.count("<script>") == 1
+    assert "&lt;script&gt;" in page
+
+
+def test_the_page_loads_nothing_and_runs_only_its_own_script(service: Service) -> None:
+    answer = service["http"].get(f"/jobs/files/{submit(service)}")
+    policy = answer.headers["content-security-policy"]
+    for tag, rule in (("style", "style-src"), ("script", "script-src")):
+        found = re.search(f"<{tag}>(.*?)</{tag}>", answer.text, re.DOTALL)
+        assert found is not None
+        digest = base64.b64encode(hashlib.sha256(found[1].encode()).digest()).decode()
+        assert f"{rule} 'sha256-{digest}'" in policy
+    assert policy.startswith("default-src 'none';")
+    assert "unsafe" not in policy
+    assert re.search(r'(src|href)="(https?:)?//', answer.text) is None
+    assert answer.headers["cache-control"] == "no-store"
+
+
+def test_a_job_of_another_domain_without_a_file_has_a_page(service: Service, redis: RedisClient) -> None:
+    job_id = submit(service)
+    record = redis.hgetall(job_key(FILES, job_id))
+    redis.hset("turkic:job:t?1", {**record, "payload": '"text"', "job_type": ""})
+    page = page_of(service, "t%3F1", "turkic")
+    assert "<h1>Job</h1>" in page
+    assert "../../v1/jobs/turkic/t%3F1/events" in page
+    redis.hset("turkic:job:t?1", {"payload": f'{{"file_id":"{"0" * 32}"}}'})
+    assert 'class="about"' not in page_of(service, "t%3F1", "turkic")
+
+
+def test_an_unknown_job_has_a_page_that_says_so(service: Service) -> None:
+    answer = service["http"].get("/jobs/files/nope")
+    assert answer.status_code == 404
+    assert "There is no such job" in answer.text
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+
+
+def test_without_redis_the_page_says_to_reload(files: FileStore) -> None:
+    memory = FakeServer(version=(7, 2))
+    memory.connected = False
+    with running_api(FakeRedis(memory), files) as service:
+        answer = service["http"].get("/jobs/files/x")
+    assert answer.status_code == 503
+    assert "Reload this page in a moment" in answer.text
+
+
+def test_a_damaged_record_has_a_page_too(service: Service, redis: RedisClient) -> None:
+    job_id = submit(service)
+    redis.hset(job_key(FILES, job_id), {"progress": "much"})
+    answer = service["http"].get(f"/jobs/files/{job_id}")
+    assert answer.status_code == 500
+    assert "Something went wrong here" in answer.text

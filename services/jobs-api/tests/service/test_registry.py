@@ -1,0 +1,170 @@
+"""The job types of the domain `files`: from an uploaded file to a stored result."""
+
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from platform_core.errors import DecodeError, JobUserError
+from platform_core.job_events import JobDomain
+from platform_core.json_values import JsonObject, JsonValue, decode_json
+from platform_workers.handlers import HandlerRegistry, JobResult
+from service_kit import folder_store
+
+from jobs_api.files.progress import ProgressReport
+from jobs_api.object_store import FileStore, StoredFile
+from jobs_api.registry import FILES, FileJobs, make_registry
+
+
+class RecordedRun:
+    """A `JobRun` that keeps the progress it is told."""
+
+    def __init__(self, job_id: str = "job-1") -> None:
+        self.job_id = job_id
+        self.domain: JobDomain = FILES
+        self.user_id = 1
+        self.attempt = 1
+        self.told: list[tuple[int, str | None]] = []
+
+    def publish_progress(
+        self, progress: int, message: str | None = None, *, payload: JsonValue = None
+    ) -> None:
+        """Keep it."""
+        self.told.append((progress, message))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FileStore:
+    return folder_store(tmp_path)
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    return tmp_path / "work"
+
+
+@pytest.fixture
+def registry(store: FileStore, work: Path) -> HandlerRegistry:
+    return make_registry(FileJobs(store=store, work_folder=work))
+
+
+def stored(store: FileStore, tmp_path: Path, content: bytes, name: str = "orders.csv") -> StoredFile:
+    source = tmp_path / "local"
+    source.write_bytes(content)
+    return store.save_file(source, name=name, content_type="text/csv")
+
+
+def run_job(registry: HandlerRegistry, job_type: str, payload: JsonObject, run: RecordedRun) -> JobResult:
+    return registry.get(job_type)["bind"](payload)(run)
+
+
+@pytest.mark.parametrize(
+    ("job_type", "content", "name", "content_type", "inside"),
+    [
+        ("csv.row_count", b"a,b\n1,2\n", "orders.row_count.json", "application/json", b'"rows": 1'),
+        ("csv.column_stats", b"a,b\n1,2\n", "orders.column_stats.json", "application/json", b'"integer"'),
+        ("csv.deduplicate", b"a,b\n1,2\n1,2\n", "orders.deduplicated.csv", "text/csv", b"a,b\n1,2\n"),
+        (
+            "json.canonicalize",
+            b'{"b": 1, "a": 2}',
+            "orders.canonical.json",
+            "application/json",
+            b'{"a":2,"b":1}',
+        ),
+    ],
+)
+def test_each_job_type_stores_a_result_named_after_its_source(
+    registry: HandlerRegistry,
+    store: FileStore,
+    tmp_path: Path,
+    work: Path,
+    job_type: str,
+    content: bytes,
+    name: str,
+    content_type: str,
+    inside: bytes,
+) -> None:
+    run = RecordedRun()
+    source = stored(store, tmp_path, content)
+    result = run_job(registry, job_type, {"file_id": source["file_id"]}, run)
+    about = store.fetch(result["result_id"], tmp_path / "result")
+    assert (about["name"], about["bytes"]) == (name, result["result_bytes"])
+    assert about["content_type"].startswith(content_type)
+    assert inside in (tmp_path / "result").read_bytes()
+    assert run.told[-1] == (99, "storing the result")
+    assert [percent for percent, _ in run.told] == sorted(percent for percent, _ in run.told)
+    assert all(message != "done" for _, message in run.told)
+    assert list(work.iterdir()) == []
+
+
+def test_options_reach_the_work(registry: HandlerRegistry, store: FileStore, tmp_path: Path) -> None:
+    source = stored(store, tmp_path, b"1;2\n3;4\n")
+    payload: JsonObject = {"file_id": source["file_id"], "delimiter": ";", "has_header": False}
+    result = run_job(registry, "csv.row_count", payload, RecordedRun())
+    store.fetch(result["result_id"], tmp_path / "result")
+    document = decode_json((tmp_path / "result").read_bytes())
+    assert isinstance(document, dict)
+    assert (document["rows"], document["columns"]) == (2, 2)
+
+
+def test_a_file_that_was_never_uploaded_is_the_users_fault(registry: HandlerRegistry, work: Path) -> None:
+    with pytest.raises(JobUserError, match="no uploaded file with the id 'nope'"):
+        run_job(registry, "csv.row_count", {"file_id": "nope"}, RecordedRun())
+    assert list(work.iterdir()) == []
+
+
+def test_a_bad_file_is_the_users_fault_and_leaves_nothing_behind(
+    registry: HandlerRegistry, store: FileStore, tmp_path: Path, work: Path
+) -> None:
+    source = stored(store, tmp_path, b"a,b\n1,2,3\n")
+    with pytest.raises(JobUserError, match="3 values"):
+        run_job(registry, "csv.row_count", {"file_id": source["file_id"]}, RecordedRun())
+    assert list(work.iterdir()) == []
+
+
+def test_what_a_killed_attempt_left_is_removed(store: FileStore, tmp_path: Path, work: Path) -> None:
+    seen: list[list[Path]] = []
+
+    def operation(source: Path, result: Path, payload: JsonObject, report: ProgressReport) -> None:
+        seen.append(sorted(source.parent.iterdir()))
+        result.write_bytes(b"{}")
+        (source.parent / "left").write_bytes(b"x")
+
+    jobs = FileJobs(store=store, work_folder=work)
+    handler = jobs.handler(operation, {"label": "x", "ending": "json", "content_type": "application/json"})
+    payload: JsonObject = {"file_id": stored(store, tmp_path, b"x")["file_id"]}
+    handler(payload, RecordedRun())
+    only = folder_of(work, "job-1")
+    only.mkdir(parents=True)
+    (only / "left").write_bytes(b"x")
+    handler(payload, RecordedRun())
+    assert seen == [[only / "source"], [only / "source"]]
+
+
+@pytest.mark.parametrize("job_id", ["../../escape", "a/b", ".."])
+def test_a_job_id_is_never_a_path(
+    registry: HandlerRegistry, store: FileStore, tmp_path: Path, work: Path, job_id: str
+) -> None:
+    source = stored(store, tmp_path, b"a\n1\n")
+    before = set(tmp_path.rglob("*")) - set((tmp_path / "objects").rglob("*"))
+    run_job(registry, "csv.row_count", {"file_id": source["file_id"]}, RecordedRun(job_id))
+    after = set(tmp_path.rglob("*")) - set((tmp_path / "objects").rglob("*"))
+    assert after - before == {work}
+
+
+@pytest.mark.parametrize(
+    "payload", [{}, {"file_id": 1}, {"file_id": ""}, {"file_id": "x", "delimiter": "ab"}, 5]
+)
+def test_a_wrong_payload_is_refused_by_each_type(registry: HandlerRegistry, payload: JsonValue) -> None:
+    with pytest.raises(DecodeError, match=r"\$\.payload"):
+        registry.get("csv.row_count")["bind"](payload)
+
+
+def test_the_types_and_their_domain(registry: HandlerRegistry) -> None:
+    assert registry.domain == "files"
+    assert registry.job_types == ["csv.column_stats", "csv.deduplicate", "csv.row_count", "json.canonicalize"]
+    assert registry.limits_of("csv.row_count")["timeout_seconds"] == 3600
+
+
+def folder_of(work: Path, job_id: str) -> Path:
+    """Return the folder that a job gets while it runs."""
+    return work / sha256(job_id.encode()).hexdigest()[:32]
