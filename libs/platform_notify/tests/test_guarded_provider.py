@@ -1,16 +1,17 @@
 """Whatever a provider does, each mail gets one result, in time."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
-from pipeline_kit import ScriptedProvider
+from pipeline_kit import NOON, ScriptedProvider
 from platform_workers.testing import FakeLogger
 from typing_extensions import override
 
 from platform_notify.guarded_provider import MAX_STUCK, GuardedProvider
 from platform_notify.messages import MailMessage
 from platform_notify.providers.base import Failed, SendResult, failed, sent
+from platform_notify.providers.sent_log import LogAnswer, LogQuestion, NotLogged
 
 SOON = 0.05
 LONG = 30.0
@@ -144,8 +145,56 @@ def test_only_so_many_calls_hang_at_once(hanging: Hanging, logger: FakeLogger) -
     (result,) = failures(guarded.send(mails(1)))
     assert (result["error_class"], result["ambiguous"]) == ("timeout", False)
     assert len(hanging.batches) == MAX_STUCK
-    stuck = list(guarded._stuck)
+    stuck = list(guarded._fence._stuck)
     hanging.release.set()
-    assert all(call.done.wait(LONG) for call in stuck)
+    assert all(done.wait(LONG) for done in stuck)
     assert guarded.send(mails(1)) == [sent([], "at last")]
+    guarded.close()
+
+
+class Log:
+    """A log that answers, raises, gives too little or hangs."""
+
+    def __init__(self, answer: Callable[[], list[LogAnswer]]) -> None:
+        self.answer = answer
+        self.threads: list[str] = []
+
+    def look_up(self, questions: Sequence[LogQuestion]) -> list[LogAnswer]:
+        self.threads.append(threading.current_thread().name)
+        return self.answer()
+
+
+QUESTION: LogQuestion = {"delivery_id": "d", "recipient": "anna@example.com", "since": NOON}
+ABSENT: NotLogged = {"found": "absent"}
+
+
+def test_the_log_is_asked_on_the_providers_thread(logger: FakeLogger) -> None:
+    guarded = GuardedProvider(ScriptedProvider(), deadline_seconds=LONG, logger=logger)
+    log = Log(lambda: [ABSENT])
+    assert guarded.guard_log(log, deadline_seconds=LONG).look_up([QUESTION]) == [ABSENT]
+    assert log.threads == ["send-fake"]
+    guarded.close()
+
+
+@pytest.mark.parametrize("fault", ["raises", "too few", "hangs"])
+def test_a_log_that_breaks_its_promise_is_silent(logger: FakeLogger, fault: str) -> None:
+    release = threading.Event()
+
+    def answer() -> list[LogAnswer]:
+        if fault == "raises":
+            raise RuntimeError("a key may be in here")
+        if fault == "hangs":
+            release.wait(LONG)
+        return []
+
+    guarded = GuardedProvider(ScriptedProvider(), deadline_seconds=LONG, logger=logger)
+    log = guarded.guard_log(Log(answer), deadline_seconds=SOON if fault == "hangs" else LONG)
+    [said] = log.look_up([QUESTION])
+    release.set()
+    words = {
+        "raises": "the provider raised RuntimeError",
+        "too few": "the provider gave 0 results for 1 mails",
+        "hangs": "the provider did not come back within 0.05 s",
+    }
+    assert said == {"found": "silent", "detail": words[fault], "lasting": False}
     guarded.close()

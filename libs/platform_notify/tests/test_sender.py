@@ -62,11 +62,12 @@ class Bench:
             store=self.store,
             circuit=self.circuit,
             provider=self.provider if provider is None else provider,
+            log=None,
             render=render,
             clock=self.clock,
             logger=self.logger,
             observer=self.counts,
-            config={"channel": EMAIL, "batch": batch, "lease": LEASE},
+            config={"channel": EMAIL, "batch": batch, "lease": LEASE, "when_unsure": "resend"},
             jitter=lambda: 0.0,
             new_token=lambda: f"{sender_id}-{next(tokens)}",
         )

@@ -57,6 +57,18 @@ class AttemptNote(TypedDict):
     duration_ms: int
 
 
+class ReplayNote(TypedDict):
+    """A person brought a dead delivery back.
+
+    Attributes:
+        at: when.
+        was: why it had been given up.
+    """
+
+    at: datetime
+    was: str
+
+
 class NewDelivery(TypedDict):
     """A delivery as the intake makes it.
 
@@ -93,6 +105,9 @@ class Delivery(TypedDict):
         first_attempt_at: when the first of these was made.
         interrupted: attempts whose process ended before it could say how they went.
         claim: the token of who is sending it at this moment.
+        unsure: the mail may have been delivered although nobody could say so; `send_anyway` if a person
+            replayed it all the same.
+        replays: when it was brought back from the dead, oldest first.
         attempts: what became of the latest attempts, oldest first.
         message_ids: the provider's names for the mail.
         answer: what the provider said when it took the mail.
@@ -118,6 +133,8 @@ class Delivery(TypedDict):
     first_attempt_at: NotRequired[datetime]
     interrupted: NotRequired[int]
     claim: NotRequired[str]
+    unsure: NotRequired[Literal["yes", "send_anyway"]]
+    replays: NotRequired[list[ReplayNote]]
     provider: NotRequired[str]
     template_version: NotRequired[str]
     attempts: NotRequired[list[AttemptNote]]
@@ -128,7 +145,7 @@ class Delivery(TypedDict):
 
 # These fields of the hash are JSON; all others are plain text.
 _JSON_FIELDS: Final = frozenset(
-    {"run", "user_id", "facts", "attempt", "interrupted", "attempts", "message_ids"}
+    {"run", "user_id", "facts", "attempt", "interrupted", "attempts", "message_ids", "replays"}
 )
 
 
@@ -185,6 +202,11 @@ def decode_delivery(fields: Mapping[str, str]) -> Delivery:
 def encode_attempts(attempts: list[AttemptNote]) -> str:
     """Write the latest attempts as the JSON of their field."""
     return encode_json([_to_json(note) for note in attempts[-MAX_ATTEMPT_NOTES:]])
+
+
+def encode_replays(replays: list[ReplayNote]) -> str:
+    """Write the replays as the JSON of their field."""
+    return encode_json([_to_json(note) for note in replays])
 
 
 def _to_json(data: Mapping[str, object]) -> JsonValue:

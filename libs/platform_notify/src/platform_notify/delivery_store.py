@@ -24,10 +24,13 @@ from platform_notify.deliveries import (
     AttemptNote,
     Delivery,
     NewDelivery,
+    ReplayNote,
     decode_delivery,
     encode_attempts,
     encode_delivery,
+    encode_replays,
 )
+from platform_notify.rate_limit import RateRule, rate_arguments
 
 RETENTION: Final = timedelta(days=30)
 """How long a record stays after it was settled, and how long after its end an outcome is still mailed.
@@ -38,13 +41,14 @@ The second must not be longer than the first, or an outcome read once more could
 RECORD_PREFIX: Final = "notify:delivery:"
 
 _ADD = load_script(SCRIPTS, "delivery_add")
-_CLAIM = load_script(SCRIPTS, "deliveries_claim")
+_CLAIM = load_script(SCRIPTS, "token_bucket", "deliveries_claim")
 _SETTLE = load_script(SCRIPTS, "deliveries_settle")
+_REPLAY = load_script(SCRIPTS, "delivery_replay")
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-Verdict: TypeAlias = Literal["claimed", "probe", "none", "open", "paused"]
+Verdict: TypeAlias = Literal["claimed", "probe", "none", "open", "paused", "limited"]
 
 
 class Unreadable(TypedDict):
@@ -61,7 +65,7 @@ class Claim(TypedDict):
 
     Attributes:
         verdict: `claimed`; `probe` if this one delivery tests an open circuit; `none` if nothing is due;
-            `open` and `paused` if nothing may be sent through the provider now.
+            `open`, `paused` and `limited` if nothing may be sent through the provider now.
         token: proves the claim when it is settled.
         deliveries: at most as many as were asked for, the longest due first.
         unreadable: claimed too, to be settled as dead.
@@ -86,6 +90,7 @@ class Settlement(TypedDict):
         due_at: when to try again; needed for `waiting` alone.
         attempts: the notes of all attempts, this one last.
         detail: why it is dead; absent leaves what is there.
+        unsure: the mail may have been delivered although it does not count as sent; see `Delivery`.
     """
 
     delivery_id: str
@@ -94,6 +99,7 @@ class Settlement(TypedDict):
     state: Literal["waiting", "sent", "dead"]
     counts: bool
     due_at: NotRequired[datetime]
+    unsure: NotRequired[Literal["yes", "send_anyway"]]
     attempts: NotRequired[list[AttemptNote]]
     message_ids: NotRequired[list[str]]
     answer: NotRequired[str]
@@ -140,7 +146,16 @@ class DeliveryStore:
         )  # fmt: skip
         return reply == ["added"]
 
-    def claim(self, channel: str, provider: str, *, limit: int, lease: timedelta, token: str) -> Claim:
+    def claim(
+        self,
+        channel: str,
+        provider: str,
+        *,
+        limit: int,
+        lease: timedelta,
+        token: str,
+        rate: RateRule | None = None,
+    ) -> Claim:
         """Take due deliveries, so that nobody else gets them before the lease ends.
 
         Args:
@@ -149,15 +164,17 @@ class DeliveryStore:
             limit: at most how many.
             lease: longer than sending them can take.
             token: a name for this claim that no other has.
+            rate: the provider's limit; a claim that gets something has the permit for one request with it.
         """
         now = self._clock.now()
+        rate_key, *pace = ["-", "0", "0"] if rate is None else [rate["key"], *rate_arguments(rate)]
         reply = self._redis.run_script(
             {
                 "script": _CLAIM,
-                "keys": [due_key(channel), circuit_key(provider), pause_key(provider)],
+                "keys": [due_key(channel), circuit_key(provider), pause_key(provider), rate_key],
                 "args": [
                     str(to_millis(now)), to_iso(now), str(milliseconds(lease)), str(limit), token, provider,
-                    str(milliseconds(PROBE_PAUSE)), RECORD_PREFIX,
+                    str(milliseconds(PROBE_PAUSE)), RECORD_PREFIX, *pace,
                 ],
             }
         )  # fmt: skip
@@ -182,6 +199,37 @@ class DeliveryStore:
             {"script": _SETTLE, "keys": [due_key(channel), dead_key(channel)], "args": args}
         )
         return [word == "ok" for word in reply]
+
+    def dead_ids(self, channel: str) -> list[str]:
+        """Return the deliveries of a channel that were given up, the longest dead first."""
+        return self._redis.zrange(dead_key(channel), 0, -1)
+
+    def replay(self, dead: Delivery) -> bool:
+        """Make a dead delivery due at once, its attempts counted anew; False if it is not dead any more.
+
+        Args:
+            dead: as it was found.
+        """
+        now = self._clock.now()
+        note: ReplayNote = {"at": now, "was": dead["detail"]}
+        reply = self._redis.run_script(
+            {
+                "script": _REPLAY,
+                "keys": [
+                    RECORD_PREFIX + dead["delivery_id"],
+                    due_key(dead["channel"]),
+                    dead_key(dead["channel"]),
+                ],
+                "args": [
+                    dead["delivery_id"],
+                    str(to_millis(now)),
+                    to_iso(now),
+                    to_iso(dead.get("settled_at", _EPOCH)),
+                    encode_replays([*dead.get("replays", []), note]),
+                ],
+            }
+        )
+        return reply == ["replayed"]
 
     def find(self, delivery_id: str) -> Delivery | None:
         """Return a delivery, or None.
@@ -250,6 +298,8 @@ def _settled_fields(settlement: Settlement, now: datetime) -> dict[str, str]:
         fields["message_ids"] = encode_json(ids)
     if "answer" in settlement:
         fields["answer"] = settlement["answer"]
+    if "unsure" in settlement:
+        fields["unsure"] = settlement["unsure"]
     if "detail" in settlement:
         fields["detail"] = settlement["detail"]
     if "template_version" in settlement:
@@ -281,7 +331,7 @@ def _read_claim(reply: Sequence[str], token: str) -> Claim:
 
 def _verdict(word: str) -> Verdict:
     match word:
-        case "claimed" | "probe" | "open" | "paused":
+        case "claimed" | "probe" | "open" | "paused" | "limited":
             return word
         case _:
             return "none"

@@ -7,12 +7,14 @@ call that takes too long becomes `timeout` and is left to itself, on a thread th
 import threading
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
-from typing import Final
+from typing import Final, Generic, Literal, Protocol, TypedDict, TypeVar
 
 from platform_core.logging import Logger
+from typing_extensions import override
 
 from platform_notify.messages import MailMessage
-from platform_notify.providers.base import MailProvider, SendResult, failed
+from platform_notify.providers.base import ErrorClass, MailProvider, SendResult, failed
+from platform_notify.providers.sent_log import LogAnswer, LogQuestion, SentLog, silent
 
 MAX_STUCK: Final = 3
 """How many calls may hang at once. Then nothing is given to the provider until one of them comes back."""
@@ -20,14 +22,92 @@ MAX_STUCK: Final = 3
 # Bound to a name of its own: this is the one place where any exception at all is caught and turned into data.
 _ANYTHING: type[Exception] = Exception
 
+_T = TypeVar("_T")
 
-class _Call:
-    """One batch on its way: what to send, and what came of it."""
 
-    def __init__(self, messages: Sequence[MailMessage]) -> None:
-        self.messages = messages
-        self.results: list[SendResult] = []
+class _Fault(TypedDict):
+    """Why a call gave nothing: what it was, and in words."""
+
+    kind: Literal["stuck", "late", "broken"]
+    words: str
+
+
+class _Runnable(Protocol):
+    def run(self) -> None:
+        """Do it."""
+
+
+class _Call(Generic[_T]):
+    """One call on its way: what to do, and what came of it."""
+
+    def __init__(self, work: Callable[[], list[_T]], wanted: int) -> None:
+        self._work = work
+        self._wanted = wanted
+        self.results: list[_T] = []
+        self.fault = ""
         self.done = threading.Event()
+
+    def run(self) -> None:
+        """Do it, and note what became of it."""
+        try:
+            self.results = self._work()
+        except _ANYTHING as error:
+            # Only its type: the text of an unknown exception may hold anything, also a key.
+            self.fault = f"the provider raised {type(error).__name__}"
+        else:
+            if len(self.results) != self._wanted:
+                self.fault = f"the provider gave {len(self.results)} results for {self._wanted} mails"
+        self.done.set()
+
+
+class _Fence:
+    """Runs calls on one thread as long as they come back, and on another one after that."""
+
+    def __init__(self, name: str, logger: Logger) -> None:
+        self._name = name
+        self._logger = logger
+        self._calls: SimpleQueue[_Runnable | None] | None = None
+        self._stuck: list[threading.Event] = []
+
+    def run(
+        self, work: Callable[[], list[_T]], wanted: int, seconds: float, instead: Callable[[_Fault], _T]
+    ) -> list[_T]:
+        """Run a call that gives so many results; if it does not, give what `instead` makes of the fault."""
+        self._stuck = [done for done in self._stuck if not done.is_set()]
+        if len(self._stuck) >= MAX_STUCK:
+            stuck: _Fault = {"kind": "stuck", "words": "earlier mails hang in the provider"}
+            return [instead(stuck) for _ in range(wanted)]
+        call = _Call(work, wanted)
+        if self._calls is None:
+            self._calls = self._start_thread()
+        self._calls.put(call)
+        if not call.done.wait(seconds):
+            self._logger.error("notifier.provider_hangs", provider=self._name, seconds=seconds)
+            # The thread ends by itself should the call come back one day.
+            self.close()
+            self._stuck.append(call.done)
+            late: _Fault = {
+                "kind": "late",
+                "words": f"the provider did not come back within {seconds:g} s",
+            }
+            return [instead(late) for _ in range(wanted)]
+        if call.fault:
+            self._logger.error("notifier.provider_broken", provider=self._name, fault=call.fault)
+            broken: _Fault = {"kind": "broken", "words": call.fault}
+            return [instead(broken) for _ in range(wanted)]
+        return call.results
+
+    def close(self) -> None:
+        """Let the thread end once it has come back."""
+        if self._calls is not None:
+            self._calls.put(None)
+            self._calls = None
+
+    def _start_thread(self) -> "SimpleQueue[_Runnable | None]":
+        calls: SimpleQueue[_Runnable | None] = SimpleQueue()
+        # A daemon: a call that hangs must not keep the process from ending.
+        threading.Thread(target=_work, args=(calls,), name=f"send-{self._name}", daemon=True).start()
+        return calls
 
 
 class GuardedProvider:
@@ -45,9 +125,7 @@ class GuardedProvider:
     def __init__(self, provider: MailProvider, *, deadline_seconds: float, logger: Logger) -> None:
         self._provider = provider
         self._deadline = deadline_seconds
-        self._logger = logger
-        self._calls: SimpleQueue[_Call | None] | None = None
-        self._stuck: list[_Call] = []
+        self._fence = _Fence(provider.name, logger)
 
     @property
     def name(self) -> str:
@@ -56,22 +134,7 @@ class GuardedProvider:
 
     def send(self, messages: Sequence[MailMessage]) -> list[SendResult]:
         """Send the mails; one result each, in order, at the latest when the deadline is over."""
-        self._stuck = [call for call in self._stuck if not call.done.is_set()]
-        if len(self._stuck) >= MAX_STUCK:
-            return _same(messages, lambda: failed("timeout", "earlier mails hang in the provider"))
-        call = _Call(messages)
-        if self._calls is None:
-            self._calls = self._start_thread()
-        self._calls.put(call)
-        if call.done.wait(self._deadline):
-            return call.results
-        self._logger.error("notifier.provider_hangs", provider=self.name, seconds=self._deadline)
-        # The thread ends by itself should the call come back one day.
-        self._calls.put(None)
-        self._calls = None
-        self._stuck.append(call)
-        late = f"the provider did not come back within {self._deadline:g} s"
-        return _same(messages, lambda: failed("timeout", late, ambiguous=True))
+        return self._fence.run(lambda: self._provider.send(messages), len(messages), self._deadline, _unsent)
 
     def check(self) -> str:
         """Try the provider's set-up; see `MailProvider.check`."""
@@ -79,35 +142,35 @@ class GuardedProvider:
 
     def close(self) -> None:
         """Let the thread end and close the provider."""
-        if self._calls is not None:
-            self._calls.put(None)
-            self._calls = None
+        self._fence.close()
         self._provider.close()
 
-    def _start_thread(self) -> "SimpleQueue[_Call | None]":
-        calls: SimpleQueue[_Call | None] = SimpleQueue()
-        # A daemon: a call that hangs must not keep the process from ending.
-        threading.Thread(target=self._work, args=(calls,), name=f"send-{self.name}", daemon=True).start()
-        return calls
-
-    def _work(self, calls: "SimpleQueue[_Call | None]") -> None:
-        while (call := calls.get()) is not None:
-            call.results = self._contained(call.messages)
-            call.done.set()
-
-    def _contained(self, messages: Sequence[MailMessage]) -> list[SendResult]:
-        try:
-            results = self._provider.send(messages)
-        except _ANYTHING as error:
-            # Only its type: the text of an unknown exception may hold anything, also a key.
-            fault = f"the provider raised {type(error).__name__}"
-        else:
-            if len(results) == len(messages):
-                return results
-            fault = f"the provider gave {len(results)} results for {len(messages)} mails"
-        self._logger.error("notifier.provider_broken", provider=self.name, fault=fault)
-        return _same(messages, lambda: failed("unexpected", fault, ambiguous=True))
+    def guard_log(self, log: SentLog, *, deadline_seconds: float) -> SentLog:
+        """Return the provider's log, kept to its promises on the same thread."""
+        return _GuardedLog(log, self._fence, deadline_seconds)
 
 
-def _same(messages: Sequence[MailMessage], result: Callable[[], SendResult]) -> list[SendResult]:
-    return [result() for _ in messages]
+class _GuardedLog(SentLog):
+    def __init__(self, log: SentLog, fence: _Fence, deadline_seconds: float) -> None:
+        self._log = log
+        self._fence = fence
+        self._deadline = deadline_seconds
+
+    @override
+    def look_up(self, questions: Sequence[LogQuestion]) -> list[LogAnswer]:
+        return self._fence.run(lambda: self._log.look_up(questions), len(questions), self._deadline, _unread)
+
+
+def _work(calls: "SimpleQueue[_Runnable | None]") -> None:
+    while (call := calls.get()) is not None:
+        call.run()
+
+
+def _unsent(fault: _Fault) -> SendResult:
+    error_class: ErrorClass = "unexpected" if fault["kind"] == "broken" else "timeout"
+    # What was not given to the provider cannot have been delivered.
+    return failed(error_class, fault["words"], ambiguous=fault["kind"] != "stuck")
+
+
+def _unread(fault: _Fault) -> LogAnswer:
+    return silent(fault["words"])

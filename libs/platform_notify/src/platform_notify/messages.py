@@ -56,8 +56,10 @@ def clean_line(text: str, limit: int) -> str:
         The text with every run of white space and control characters as one space, without lone
         surrogates and bidirectional controls.
     """
-    kept = "".join(_visible(character, " ") for character in _TERMINAL_CODES.sub("", text))
-    return _cut(" ".join(kept.split()), limit)
+    # Nearly every text is plain; looking at each character of it took a third of the time of sending a mail.
+    if not (text.isascii() and text.isprintable()):
+        text = "".join(_visible(character, " ") for character in _TERMINAL_CODES.sub("", text))
+    return _cut(" ".join(text.split()), limit)
 
 
 def clean_text(text: str, limit: int) -> str:
@@ -67,6 +69,8 @@ def clean_text(text: str, limit: int) -> str:
         text: anything.
         limit: the most characters to return, at least 1. What is cut off is marked with `…`.
     """
+    if text.isascii() and text.isprintable():
+        return _cut(text.rstrip(), limit)
     unified = _LINE_BREAK.sub("\n", _TERMINAL_CODES.sub("", text))
     kept = "".join(character if character in "\n\t" else _visible(character, "") for character in unified)
     return _cut("\n".join(line.rstrip() for line in kept.split("\n")).strip("\n"), limit)

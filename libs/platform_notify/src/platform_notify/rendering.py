@@ -256,4 +256,6 @@ TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
     keep_trailing_newline=True,
+    # Templates are part of the package: no looking whether the file has changed, twice for each mail.
+    auto_reload=False,
 )

@@ -5,20 +5,31 @@ that ends; the delivery is then sent again under the same id. What the provider 
 has it, also over an outage of Redis, so that a mail that was taken is not sent once more.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NotRequired, Protocol, TypedDict
 
 from platform_core.clock import Clock
 from platform_core.logging import LogField, Logger
 
-from platform_notify.circuit import PROBE_PAUSE, Circuit, decide_circuit, decide_pause, why_refused
-from platform_notify.deliveries import AttemptNote, Delivery
+from platform_notify.circuit import Circuit, decide_circuit, decide_pause, why_refused
+from platform_notify.deliveries import Delivery
 from platform_notify.delivery_store import Claim, DeliveryStore, Settlement, Unreadable, Verdict
 from platform_notify.messages import MailMessage
-from platform_notify.providers.base import MailProvider, SendResult, failed
-from platform_notify.rendering import TEMPLATE_VERSION, MailFacts, RenderedMail
-from platform_notify.retry import RetryDecision, decide_retry
+from platform_notify.providers.base import MailProvider, SendResult, failed, sent
+from platform_notify.providers.sent_log import LogAnswer, SentLog
+from platform_notify.rate_limit import RateRule
+from platform_notify.rendering import MailFacts, RenderedMail
+from platform_notify.retry import GIVE_UP_AFTER
+from platform_notify.settling import (
+    Attempt,
+    Teller,
+    counted_from,
+    held_back,
+    settle_attempt,
+    settle_unreadable,
+)
+from platform_notify.unsure import WhenUnsure, decide_unsure
 
 # Bound to a name of its own: a mail that cannot be written must not keep the others of its batch back.
 _ANYTHING: type[Exception] = Exception
@@ -26,6 +37,7 @@ _ANYTHING: type[Exception] = Exception
 
 # Made again at the next attempt: a new version of the service may know how to write it.
 _UNWRITABLE: Final = failed("unexpected", "the mail could not be written")
+_LOG_FIRST: Final = "not sent, its log could not be asked before"
 
 
 class SenderConfig(TypedDict):
@@ -34,12 +46,16 @@ class SenderConfig(TypedDict):
     Attributes:
         channel: whose deliveries.
         batch: at most how many in one call of the provider.
-        lease: how long a claim holds; longer than the provider may take.
+        lease: how long a claim holds; longer than the provider and its log may take.
+        when_unsure: what to do with a mail that may have been delivered, where no log can tell.
+        rate: how often the provider may be called; absent for as often as one likes.
     """
 
     channel: str
     batch: int
     lease: timedelta
+    when_unsure: WhenUnsure
+    rate: NotRequired[RateRule]
 
 
 class AttemptReport(TypedDict):
@@ -92,10 +108,11 @@ class Round(TypedDict):
 
 
 class _Tried(TypedDict):
-    """One delivery, what the provider said, and what follows."""
+    """One delivery, what came of it, who said so, and what follows."""
 
     delivery: Delivery
     result: SendResult
+    teller: Teller
     settlement: Settlement
 
 
@@ -115,6 +132,7 @@ class Sender:
         store: the deliveries.
         circuit: that of the provider.
         provider: see `GuardedProvider`.
+        log: the provider's own log, which settles what is unsure; None if it has none.
         render: writes a mail.
         clock: the present time.
         logger: hears of every mail, without its recipient.
@@ -130,6 +148,7 @@ class Sender:
         store: DeliveryStore,
         circuit: Circuit,
         provider: MailProvider,
+        log: SentLog | None,
         render: Callable[[MailFacts], RenderedMail],
         clock: Clock,
         logger: Logger,
@@ -141,6 +160,7 @@ class Sender:
         self._store = store
         self._circuit = circuit
         self._provider = provider
+        self._log = log
         self._render = render
         self._clock = clock
         self._logger = logger
@@ -164,6 +184,7 @@ class Sender:
             limit=self._config["batch"],
             lease=self._config["lease"],
             token=self._new_token(),
+            rate=self._config.get("rate"),
         )
         if claim["deliveries"] or claim["unreadable"]:
             self._answered = self._send(claim)
@@ -177,8 +198,13 @@ class Sender:
         return claimed
 
     def _send(self, claim: Claim) -> _Answered:
-        mails = [self._mail(delivery) for delivery in claim["deliveries"]]
-        messages = [mail for mail in mails if mail is not None]
+        settled = self._settle_unsure(claim)
+        mails = {
+            delivery["delivery_id"]: self._mail(delivery)
+            for delivery in claim["deliveries"]
+            if delivery["delivery_id"] not in settled
+        }
+        messages = [mail for mail in mails.values() if mail is not None]
         started = self._clock.monotonic()
         answers = iter(self._provider.send(messages) if messages else [])
         seconds = self._clock.monotonic() - started
@@ -187,16 +213,77 @@ class Sender:
                 {"provider": self._provider.name, "mails": len(messages), "seconds": seconds}
             )
         tried: list[_Tried] = []
-        for delivery, mail in zip(claim["deliveries"], mails, strict=True):
-            result = _UNWRITABLE if mail is None else next(answers)
-            settlement = self._settlement(delivery, result, claim, seconds)
-            tried.append({"delivery": delivery, "result": result, "settlement": settlement})
+        for delivery in claim["deliveries"]:
+            one = settled.get(delivery["delivery_id"])
+            if one is None:
+                result = _UNWRITABLE if mails[delivery["delivery_id"]] is None else next(answers)
+                one = self._settle(delivery, claim, result, "provider", seconds)
+            tried.append(one)
         return {
             "token": claim["token"],
             "is_probe": claim["verdict"] == "probe",
             "tried": tried,
             "unreadable": claim["unreadable"],
         }
+
+    def _settle_unsure(self, claim: Claim) -> dict[str, _Tried]:
+        """Look up what may have been delivered already; return what needs, or gets, no sending now, by id."""
+        unsure = [delivery for delivery in claim["deliveries"] if "unsure" in delivery]
+        started = self._clock.monotonic()
+        answers = self._look_up(unsure)
+        seconds, now = self._clock.monotonic() - started, self._clock.now()
+        settled: dict[str, _Tried] = {}
+        for delivery, answer in zip(unsure, answers, strict=True):
+            decision = decide_unsure(
+                answer,
+                when_unsure=self._config["when_unsure"],
+                released=delivery.get("unsure") == "send_anyway",
+                out_of_time=now >= counted_from(delivery, claim, now) + GIVE_UP_AFTER,
+            )
+            if decision == "send":
+                if answer is not None and answer["found"] == "absent":
+                    # The log has settled it: what comes now is judged by itself.
+                    del delivery["unsure"]
+                continue
+            result: SendResult = held_back()
+            teller: Teller = "policy"
+            if answer is not None and answer["found"] == "sent":
+                result, teller = sent(answer["message_ids"], answer["answer"]), "log"
+            elif answer is not None and answer["found"] == "silent" and decision == "wait":
+                result, teller = failed("server", f"{_LOG_FIRST}: {answer['detail']}"), "log"
+            settled[delivery["delivery_id"]] = self._settle(delivery, claim, result, teller, seconds)
+        return settled
+
+    def _settle(
+        self, delivery: Delivery, claim: Claim, result: SendResult, teller: Teller, seconds: float
+    ) -> _Tried:
+        attempt: Attempt = {
+            "provider": self._provider.name,
+            "result": result,
+            "teller": teller,
+            "at": self._clock.now(),
+            "seconds": seconds,
+            "jitter": self._jitter(),
+            "has_log": self._log is not None,
+            "may_repeat": self._config["when_unsure"] == "resend",
+        }
+        settlement = settle_attempt(delivery, claim, attempt)
+        return {"delivery": delivery, "result": result, "teller": teller, "settlement": settlement}
+
+    def _look_up(self, deliveries: list[Delivery]) -> Sequence[LogAnswer | None]:
+        if self._log is None or not deliveries:
+            return [None] * len(deliveries)
+        return self._log.look_up(
+            [
+                {
+                    "delivery_id": delivery["delivery_id"],
+                    "recipient": delivery["recipient"],
+                    # Not its first attempt: that is forgotten when attempts do not count.
+                    "since": delivery["created_at"],
+                }
+                for delivery in deliveries
+            ]
+        )
 
     def _mail(self, delivery: Delivery) -> MailMessage | None:
         facts = delivery["facts"]
@@ -220,52 +307,16 @@ class Sender:
             "job_id": delivery["job_id"],
         }
 
-    def _settlement(self, delivery: Delivery, result: SendResult, claim: Claim, seconds: float) -> Settlement:
-        now = self._clock.now()
-        settlement: Settlement = {
-            "delivery_id": delivery["delivery_id"],
-            "domain": delivery["domain"],
-            "job_id": delivery["job_id"],
-            "state": "waiting",
-            "counts": True,
-            "attempts": [
-                *delivery.get("attempts", []),
-                _note(result, provider=self._provider.name, at=now, seconds=seconds),
-            ],
-            "template_version": TEMPLATE_VERSION,
-        }
-        if result["outcome"] == "sent":
-            settlement["state"] = "sent"
-            settlement["message_ids"], settlement["answer"] = result["message_ids"], result["answer"]
-            return settlement
-        first = delivery.get("first_attempt_at", now)
-        decision: RetryDecision = decide_retry(
-            result["error_class"],
-            attempt=delivery.get("attempt", 1),
-            # Time that was spent waiting for the provider's account to be mended does not count.
-            first_attempt_at=max(first, claim.get("closed_at", first)),
-            now=now,
-            retry_after=result["retry_after"],
-            jitter=self._jitter(),
-        )
-        if claim["verdict"] == "probe" and result["error_class"] != "refused":
-            decision = {"decision": "hold"}
-        if decision["decision"] == "retry":
-            settlement["due_at"] = decision["at"]
-        elif decision["decision"] == "hold":
-            settlement["counts"], settlement["due_at"] = False, now + PROBE_PAUSE
-        else:
-            settlement["state"], settlement["detail"] = "dead", decision["why"]
-        return settlement
-
     def _record(self) -> None:
         """Bring the provider's answers to Redis; they are kept here until that worked."""
         answered = self._answered
         if answered is None:
             return
-        self._tell_circuit([one["result"] for one in answered["tried"]], is_probe=answered["is_probe"])
+        # What the log says, or the operator, tells nothing about the account that sends.
+        said = [one["result"] for one in answered["tried"] if one["teller"] == "provider"]
+        self._tell_circuit(said, is_probe=answered["is_probe"])
         settlements = [one["settlement"] for one in answered["tried"]]
-        settlements += [_unreadable(lost) for lost in answered["unreadable"]]
+        settlements += [settle_unreadable(lost) for lost in answered["unreadable"]]
         kept = self._store.settle(self._config["channel"], answered["token"], settlements)
         self._answered = None
         for one, is_kept in zip(answered["tried"], kept, strict=False):
@@ -322,31 +373,3 @@ class Sender:
                 "age_seconds": age,
             }
         )
-
-
-def _note(result: SendResult, *, provider: str, at: datetime, seconds: float) -> AttemptNote:
-    note: AttemptNote = {
-        "at": at,
-        "provider": provider,
-        "result": "sent",
-        "detail": "",
-        "ambiguous": False,
-        "duration_ms": round(seconds * 1000),
-    }
-    if result["outcome"] == "sent":
-        note["detail"] = result["answer"]
-    else:
-        note["result"], note["detail"] = result["error_class"], result["detail"]
-        note["ambiguous"] = result["ambiguous"]
-    return note
-
-
-def _unreadable(lost: Unreadable) -> Settlement:
-    return {
-        "delivery_id": lost["delivery_id"],
-        "domain": lost["domain"],
-        "job_id": lost["job_id"],
-        "state": "dead",
-        "counts": True,
-        "detail": f"the record cannot be read: {lost['fault']}",
-    }

@@ -18,6 +18,7 @@ from platform_notify.providers.mailtrap import MailtrapProvider
 from platform_notify.providers.secret import Secret
 from platform_notify.providers.smtp import SmtpProvider
 from platform_notify.providers.smtp_url import parse_smtp_url
+from platform_notify.rate_limit import Unlimited
 from platform_notify.testing import MailtrapServer, SmtpServer
 from platform_notify.testing.mailtrap_answers import error
 from platform_notify.testing.sample_messages import sample_message
@@ -97,12 +98,15 @@ class MailtrapHarness:
             {
                 "api_key": Secret("key"),
                 "sandbox_inbox_id": "42",
+                "account_id": None,
                 "api_host": server.host,
                 "ca_bundle": server.ca_bundle,
                 "sender": SENDER,
                 "timeout": 5,
             },
             FakeClock(),
+            permits=Unlimited(),
+            log_permits=Unlimited(),
         )
 
     def arrived(self) -> list[Arrived]:

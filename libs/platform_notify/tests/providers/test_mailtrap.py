@@ -12,6 +12,7 @@ from platform_notify.messages import MailMessage
 from platform_notify.providers.base import ErrorClass, Failed, ProviderCheckError, SendResult
 from platform_notify.providers.mailtrap import MAX_BATCH, MailtrapConfig, MailtrapProvider
 from platform_notify.providers.secret import Secret
+from platform_notify.rate_limit import Unlimited
 from platform_notify.testing import MailtrapServer
 from platform_notify.testing.mailtrap_answers import (
     Answer,
@@ -41,6 +42,7 @@ def config(server: MailtrapServer, inbox: str | None = "4015") -> MailtrapConfig
     return {
         "api_key": Secret(KEY),
         "sandbox_inbox_id": inbox,
+        "account_id": None,
         "api_host": server.host,
         "ca_bundle": server.ca_bundle,
         "sender": {"email": "jobs@example.com", "name": "Jobs"},
@@ -48,8 +50,12 @@ def config(server: MailtrapServer, inbox: str | None = "4015") -> MailtrapConfig
     }
 
 
+def make_provider(settings: MailtrapConfig, clock: FakeClock) -> MailtrapProvider:
+    return MailtrapProvider(settings, clock, permits=Unlimited(), log_permits=Unlimited())
+
+
 def provider(server: MailtrapServer, inbox: str | None = "4015") -> MailtrapProvider:
-    return MailtrapProvider(config(server, inbox), FakeClock())
+    return make_provider(config(server, inbox), FakeClock())
 
 
 def mails(count: int) -> list[MailMessage]:
@@ -118,7 +124,7 @@ def test_the_body_of_a_batch(server: MailtrapServer) -> None:
 
 def test_what_is_empty_is_left_out(server: MailtrapServer) -> None:
     nameless: MailtrapConfig = {**config(server), "sender": {"email": "jobs@example.com", "name": ""}}
-    MailtrapProvider(nameless, FakeClock()).send([{**sample_message(), "category": ""}])
+    make_provider(nameless, FakeClock()).send([{**sample_message(), "category": ""}])
     body = server.requests[0]["body"]
     assert isinstance(body, dict)
     assert body["from"] == {"email": "jobs@example.com"}
@@ -200,7 +206,7 @@ def test_every_answer_ends_in_its_class(
 def test_a_hang_is_a_timeout_that_may_have_sent_the_mail(server: MailtrapServer) -> None:
     server.answer_next(hang())
     impatient: MailtrapConfig = {**config(server), "timeout": 1}
-    [result] = failures(MailtrapProvider(impatient, FakeClock()).send(mails(1)))
+    [result] = failures(make_provider(impatient, FakeClock()).send(mails(1)))
     assert (result["error_class"], result["ambiguous"]) == ("timeout", True)
 
 
@@ -212,21 +218,21 @@ def test_a_reset_may_have_sent_the_mail(server: MailtrapServer) -> None:
 
 def test_nobody_there_is_a_connect_error(server: MailtrapServer) -> None:
     absent: MailtrapConfig = {**config(server), "api_host": "127.0.0.1:1"}
-    [result] = failures(MailtrapProvider(absent, FakeClock()).send(mails(1)))
+    [result] = failures(make_provider(absent, FakeClock()).send(mails(1)))
     assert (result["error_class"], result["ambiguous"]) == ("connect", False)
     assert "Connection refused" in result["detail"]
 
 
 def test_a_server_with_a_foreign_certificate_gets_nothing(server: MailtrapServer) -> None:
     trusting_others: MailtrapConfig = {**config(server), "ca_bundle": None}
-    [result] = failures(MailtrapProvider(trusting_others, FakeClock()).send(mails(1)))
+    [result] = failures(make_provider(trusting_others, FakeClock()).send(mails(1)))
     assert (result["error_class"], result["ambiguous"]) == ("connect", False)
     assert server.requests == []
 
 
 def test_a_ca_file_that_is_not_there_is_told(server: MailtrapServer, tmp_path: Path) -> None:
     lost: MailtrapConfig = {**config(server), "ca_bundle": tmp_path / "gone.pem"}
-    [result] = failures(MailtrapProvider(lost, FakeClock()).send(mails(1)))
+    [result] = failures(make_provider(lost, FakeClock()).send(mails(1)))
     assert result["error_class"] == "unexpected"
     assert "gone.pem" in result["detail"]
 
@@ -241,7 +247,7 @@ def test_a_request_without_an_answer_is_not_judged_by_the_last_one(server: Mailt
 
 def test_a_key_that_fits_no_header_is_not_shown(server: MailtrapServer) -> None:
     broken: MailtrapConfig = {**config(server), "api_key": Secret(f"{KEY}\n")}
-    [result] = failures(MailtrapProvider(broken, FakeClock()).send(mails(1)))
+    [result] = failures(make_provider(broken, FakeClock()).send(mails(1)))
     assert (result["error_class"], result["detail"]) == ("unexpected", "InvalidHeader")
 
 
@@ -333,7 +339,7 @@ def test_an_outage_is_met_once_and_counts_for_all(
 ) -> None:
     server.answer_next(answer)
     impatient: MailtrapConfig = {**config(server), "timeout": 1}
-    results = failures(MailtrapProvider(impatient, FakeClock()).send(mails(MAX_BATCH + 3)))
+    results = failures(make_provider(impatient, FakeClock()).send(mails(MAX_BATCH + 3)))
     assert {result["error_class"] for result in results} == {error_class}
     assert len(results) == MAX_BATCH + 3
     assert len(server.requests) == 1
@@ -350,7 +356,7 @@ def test_the_connection_is_held(server: MailtrapServer) -> None:
 
 def test_a_connection_that_was_idle_for_long_is_not_trusted(server: MailtrapServer) -> None:
     clock = FakeClock()
-    mailtrap = MailtrapProvider(config(server), clock)
+    mailtrap = make_provider(config(server), clock)
     mailtrap.send(mails(1))
     clock.advance(60)
     mailtrap.send(mails(1))
@@ -402,7 +408,7 @@ def test_check_takes_a_success_for_one(server: MailtrapServer) -> None:
 def test_check_tells_a_wrong_key(server: MailtrapServer) -> None:
     wrong: MailtrapConfig = {**config(server), "api_key": Secret("wrong")}
     with pytest.raises(ProviderCheckError, match="HTTP 401: Unauthorized"):
-        MailtrapProvider(wrong, FakeClock()).check()
+        make_provider(wrong, FakeClock()).check()
 
 
 @pytest.mark.parametrize("inbox", ["", "12a", "../send", "٣"])
@@ -426,5 +432,5 @@ def test_without_another_host_it_is_mailtraps_own(
 
     monkeypatch.setattr("socket.getaddrinfo", look_up)
     own: MailtrapConfig = {**config(server, inbox), "api_host": None, "ca_bundle": None}
-    assert outcomes(MailtrapProvider(own, FakeClock()).send(mails(1))) == ["connect"]
+    assert outcomes(make_provider(own, FakeClock()).send(mails(1))) == ["connect"]
     assert asked == [host]

@@ -19,6 +19,7 @@ from platform_notify.providers.mailtrap import MailtrapConfig, MailtrapProvider
 from platform_notify.providers.secret import Secret
 from platform_notify.providers.smtp import SmtpConfig, SmtpProvider
 from platform_notify.providers.smtp_url import parse_smtp_url
+from platform_notify.rate_limit import Unlimited
 from platform_notify.testing import MailtrapServer, SmtpServer
 from platform_notify.testing.mailtrap_answers import (
     Answer,
@@ -96,13 +97,14 @@ def test_mailtrap_shows_its_key_to_nobody(
         config: MailtrapConfig = {
             "api_key": Secret(KEY),
             "sandbox_inbox_id": None,
+            "account_id": "7",
             "api_host": server.host,
             "ca_bundle": server.ca_bundle,
             "sender": {"email": "jobs@example.com", "name": "Jobs"},
             "timeout": 5,
         }
         server.answer_always(answer)
-        said = [*exercise(MailtrapProvider(config, FakeClock())), repr(config)]
+        said = [*exercise(MailtrapProvider(config, FakeClock(), Unlimited(), Unlimited())), repr(config)]
         # The key did go out, so there was something to leak.
         assert server.requests[0]["headers"]["authorization"] == f"Bearer {KEY}"
     assert_unseen(said, caplog, capfd)
@@ -116,12 +118,14 @@ def test_mailtrap_shows_its_key_to_nobody_when_nobody_is_there(
             config: MailtrapConfig = {
                 "api_key": Secret(key),
                 "sandbox_inbox_id": "1",
+                "account_id": None,
                 "api_host": host,
                 "ca_bundle": None,
                 "sender": {"email": "jobs@example.com", "name": "Jobs"},
                 "timeout": 5,
             }
-            assert_unseen(exercise(MailtrapProvider(config, FakeClock())), caplog, capfd)
+            mailtrap = MailtrapProvider(config, FakeClock(), Unlimited(), Unlimited())
+            assert_unseen(exercise(mailtrap), caplog, capfd)
 
 
 @pytest.mark.parametrize("login", [("user", KEY), ("user", "another")])

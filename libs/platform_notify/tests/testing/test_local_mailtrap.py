@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from platform_notify.testing.mailtrap_answers import (
 from platform_notify.testing.mailtrap_api import judge
 from platform_notify.testing.mailtrap_server import main
 
+NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
 MAIL: JsonObject = {
     "from": {"email": "jobs@example.com"},
     "to": [{"email": "a@example.com"}, {"email": "b@example.com"}],
@@ -126,7 +128,7 @@ def test_what_makes_no_sense_is_refused(
     ],
 )
 def test_a_mail_beyond_the_rules_is_refused(change: JsonObject) -> None:
-    verdict = judge("/api/send", {**MAIL, **change}, [], 0)
+    verdict = judge("/api/send", {**MAIL, **change}, [], 0, NOW)
     assert verdict["status"] == 400
     assert verdict["mails"] == []
 
@@ -207,3 +209,58 @@ def test_it_runs_as_a_process(tmp_path: Path) -> None:
     record = decode_json(lines[3])
     assert isinstance(record, dict)
     assert (record["path"], record["status"], record["body"]) == ("/api/send/1", 200, MAIL)
+
+
+def get(server: MailtrapServer, query: str, *, key: str = "Bearer key", account: str = "7") -> JsonObject:
+    answer = requests.get(
+        f"https://{server.host}/api/accounts/{account}/email_logs?{query}",
+        headers={"Authorization": key},
+        verify=str(server.ca_bundle),
+        timeout=5,
+    )
+    value = decode_json(answer.content)
+    assert isinstance(value, dict)
+    return {"status": answer.status_code, **value}
+
+
+def logged(server: MailtrapServer, query: str) -> list[JsonValue]:
+    messages = get(server, query)["messages"]
+    assert isinstance(messages, list)
+    return [message["to"] for message in messages if isinstance(message, dict)]
+
+
+def test_the_log_lists_what_was_sent_for_real_newest_first(server: MailtrapServer) -> None:
+    post(server, "/api/send/4015", MAIL)
+    post(server, "/api/send", MAIL)
+    post(server, "/api/send", {**MAIL, "to": [{"email": "C@example.com"}]})
+    assert logged(server, "") == ["C@example.com", "a@example.com", "b@example.com"]
+    to = "filters[to][operator]=ci_equal&filters[to][value]"
+    assert logged(server, f"{to}=c@example.com") == ["C@example.com"]
+    assert logged(server, f"{to}[]=A@example.com&{to.partition('&')[2]}[]=x@example.com") == ["a@example.com"]
+    assert logged(server, "filters[sent_after]=2999-01-01T00:00:00Z") == []
+    assert logged(server, "filters[nonsense]=1") == logged(server, "")
+
+
+def test_the_log_gives_a_page_at_a_time(server: MailtrapServer) -> None:
+    for _ in range(3):
+        post(server, "/api/batch", {"base": MAIL, "requests": [{} for _ in range(25)]})
+    first = get(server, "")
+    cursor = first["next_page_cursor"]
+    assert first["total_count"] == 150
+    assert len(logged(server, "")) == 100
+    second = get(server, f"search_after={cursor}")
+    assert second["next_page_cursor"] is None
+    assert len(logged(server, f"search_after={cursor}")) == 50
+
+
+def test_the_log_is_not_for_everybody(tmp_path: Path) -> None:
+    with MailtrapServer(tmp_path / "ca.pem", token="key") as server:
+        assert get(server, "", key="Bearer other")["status"] == 401
+        assert get(server, "", account="x")["status"] == 404
+
+
+def test_a_mail_can_be_taken_although_the_answer_says_otherwise(server: MailtrapServer) -> None:
+    server.answer_next(parse_answer("taken-500"))
+    assert post(server, "/api/send", MAIL).status_code == 500
+    assert len(server.mails) == 1
+    assert parse_answer("taken-hang") == {**hang(), "taking": True}

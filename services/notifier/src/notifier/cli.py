@@ -80,7 +80,8 @@ def _run(settings: NotifierSettings) -> int:
 
 
 def _doctor(settings: NotifierSettings) -> int:
-    findings = examine(settings, connect_redis(settings), make_provider(settings, SystemClock()))
+    redis = connect_redis(settings)
+    findings = examine(settings, redis, make_provider(settings, redis, SystemClock()))
     code = 0
     for finding in findings:
         sys.stdout.write(f"{'ok   ' if finding['good'] else 'fault'}  {finding['sentence']}\n")

@@ -11,12 +11,14 @@ from platform_core.settings import SettingsReader
 from platform_notify.providers.base import SenderAddress
 from platform_notify.providers.secret import Secret
 from platform_notify.providers.smtp_url import SmtpEndpoint, parse_smtp_url
+from platform_notify.unsure import WhenUnsure
 
 MailProviderName: TypeAlias = Literal["mailtrap", "smtp", "maildir"]
 LogLevel: TypeAlias = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 LogFormat: TypeAlias = Literal["text", "json"]
 
 MAIL_PROVIDERS: Final[tuple[MailProviderName, ...]] = ("mailtrap", "smtp", "maildir")
+WHEN_UNSURE: Final[tuple[WhenUnsure, ...]] = ("resend", "hold")
 LOG_LEVELS: Final[tuple[LogLevel, ...]] = ("DEBUG", "INFO", "WARNING", "ERROR")
 LOG_FORMATS: Final[tuple[LogFormat, ...]] = ("text", "json")
 
@@ -32,6 +34,8 @@ class MailtrapMail(TypedDict):
     Attributes:
         api_key: `MAILTRAP_API_KEY`.
         sandbox_inbox_id: `MAILTRAP_INBOX_ID` in sandbox mode (`MAILTRAP_USE_SANDBOX`); None to send for real.
+        account_id: `MAILTRAP_ACCOUNT_ID`, whose email log tells what became of a mail that got no answer; None
+            if it is not to be asked. The sandbox has no such log.
         api_host: `MAILTRAP_API_HOST`; None for Mailtrap's own.
         ca_bundle: `MAILTRAP_CA_BUNDLE`; None for the usual authorities.
     """
@@ -39,6 +43,7 @@ class MailtrapMail(TypedDict):
     provider: Literal["mailtrap"]
     api_key: Secret
     sandbox_inbox_id: str | None
+    account_id: str | None
     api_host: str | None
     ca_bundle: Path | None
 
@@ -67,6 +72,8 @@ class NotifierSettings(TypedDict):
         redis_url: `REDIS_URL`; it may hold a password.
         domains: `NOTIFIER_DOMAINS`; empty for every domain.
         mail: how mails leave, `MAIL_PROVIDER`.
+        when_unsure: `MAIL_WHEN_UNSURE`: `resend` (default) sends a mail again that may have been delivered, so
+            it may come twice; `hold` gives it up, to be replayed by hand.
         sender: who they come from, `MAIL_FROM_EMAIL` and `MAIL_FROM_NAME`.
         public_url: `JOBS_PUBLIC_URL`, where people see their jobs; None for no link in the mails.
         host: `NOTIFIER_HOST`, the address for health and metrics.
@@ -78,6 +85,7 @@ class NotifierSettings(TypedDict):
     redis_url: Secret
     domains: tuple[JobDomain, ...]
     mail: MailSettings
+    when_unsure: WhenUnsure
     sender: SenderAddress
     public_url: str | None
     host: str
@@ -97,6 +105,7 @@ def read_settings(environ: Mapping[str, str]) -> NotifierSettings:
         "redis_url": Secret(reader.url("REDIS_URL", ("redis", "rediss", "unix"), DEFAULT_REDIS_URL)),
         "domains": reader.domains("NOTIFIER_DOMAINS"),
         "mail": _mail(reader),
+        "when_unsure": reader.choice("MAIL_WHEN_UNSURE", WHEN_UNSURE, "resend"),
         "sender": {"email": reader.email("MAIL_FROM_EMAIL"), "name": reader.text("MAIL_FROM_NAME", "")},
         "public_url": _public_url(reader),
         "host": reader.text("NOTIFIER_HOST", "127.0.0.1"),
@@ -125,6 +134,7 @@ def _mailtrap(reader: SettingsReader) -> MailtrapMail:
         "provider": "mailtrap",
         "api_key": Secret(reader.text("MAILTRAP_API_KEY")),
         "sandbox_inbox_id": _inbox_id(reader),
+        "account_id": _account_id(reader),
         "api_host": _api_host(reader),
         "ca_bundle": _ca_bundle(reader),
     }
@@ -142,6 +152,13 @@ def _inbox_id(reader: SettingsReader) -> str | None:
     elif not (inbox_id.isascii() and inbox_id.isdigit()):
         reader.fault("MAILTRAP_INBOX_ID must be a number")
     return inbox_id
+
+
+def _account_id(reader: SettingsReader) -> str | None:
+    account_id = reader.optional_text("MAILTRAP_ACCOUNT_ID")
+    if account_id is not None and not (account_id.isascii() and account_id.isdigit()):
+        reader.fault("MAILTRAP_ACCOUNT_ID must be a number")
+    return account_id
 
 
 def _api_host(reader: SettingsReader) -> str | None:

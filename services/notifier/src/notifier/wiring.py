@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
-from typing import Final
+from typing import Final, NotRequired, TypedDict
 from uuid import uuid4
 
 from platform_core.clock import Clock, SystemClock
@@ -21,9 +21,11 @@ from platform_notify.intake import Intake
 from platform_notify.providers.base import MailProvider
 from platform_notify.providers.maildir import MaildirProvider
 from platform_notify.providers.mailtrap import MAX_BATCH, MailtrapProvider
+from platform_notify.providers.sent_log import SentLog
 from platform_notify.providers.smtp import SmtpConfig, SmtpProvider
+from platform_notify.rate_limit import RateLimit, RateRule, mailtrap_log_rate, mailtrap_rate
 from platform_notify.rendering import render_mail
-from platform_notify.sender import Sender
+from platform_notify.sender import Sender, SenderConfig
 from platform_notify.undecodable_store import UndecodableStore
 from platform_workers.event_subscriber import EventLog, LiveEvents
 from platform_workers.redis import RedisClient, connect
@@ -44,8 +46,14 @@ GROUP: Final = "notifier"
 SEND_SECONDS: Final = 60.0
 """How long one call of a provider may take."""
 
-LEASE: Final = timedelta(seconds=SEND_SECONDS + 15)
-"""How long a claim holds: longer than a call may take, with time to record its results."""
+LOOK_UP_SECONDS: Final = 20.0
+"""How long a look into the provider's log may take."""
+
+LEASE: Final = timedelta(seconds=SEND_SECONDS + LOOK_UP_SECONDS + 15)
+"""How long a claim holds: longer than a look-up and a call may take, with time to record their results."""
+
+SENDERS: Final = 2
+"""How many batches are under way at once: one is written while the other waits for the provider."""
 
 PROVIDER_TIMEOUT: Final = 15
 """Seconds a provider waits for a connection or for an answer."""
@@ -67,25 +75,49 @@ def connect_redis(settings: NotifierSettings) -> RedisClient:
     return connect(settings["redis_url"].reveal())
 
 
-def make_provider(settings: NotifierSettings, clock: Clock) -> MailProvider:
-    """Return the mail provider of the settings; nothing is sent before the first mail."""
+class Outlet(TypedDict):
+    """Where mails leave.
+
+    Attributes:
+        provider: what sends.
+        log: the provider's own log; None if it has none.
+        rate: how often the provider may be called; absent for no limit.
+    """
+
+    provider: MailProvider
+    log: SentLog | None
+    rate: NotRequired[RateRule]
+
+
+def make_outlet(settings: NotifierSettings, redis: RedisClient, clock: Clock) -> Outlet:
+    """Return the mail provider of the settings with all it has; nothing is sent before the first mail."""
     mail, sender = settings["mail"], settings["sender"]
     if mail["provider"] == "mailtrap":
-        return MailtrapProvider(
+        rate = mailtrap_rate(mail["api_key"])
+        mailtrap = MailtrapProvider(
             {
                 "api_key": mail["api_key"],
                 "sandbox_inbox_id": mail["sandbox_inbox_id"],
+                "account_id": mail["account_id"],
                 "api_host": mail["api_host"],
                 "ca_bundle": mail["ca_bundle"],
                 "sender": sender,
                 "timeout": PROVIDER_TIMEOUT,
             },
             clock,
+            permits=RateLimit(redis, clock, rate),
+            log_permits=RateLimit(redis, clock, mailtrap_log_rate(mail["api_key"])),
         )
+        return {"provider": mailtrap, "log": mailtrap.sent_log, "rate": rate}
     if mail["provider"] == "smtp":
         config: SmtpConfig = {"server": mail["server"], "sender": sender, "timeout": PROVIDER_TIMEOUT}
-        return SmtpProvider(config, clock)
-    return MaildirProvider({"path": mail["path"], "sender": sender}, clock)
+        return {"provider": SmtpProvider(config, clock), "log": None}
+    return {"provider": MaildirProvider({"path": mail["path"], "sender": sender}, clock), "log": None}
+
+
+def make_provider(settings: NotifierSettings, redis: RedisClient, clock: Clock) -> MailProvider:
+    """Return the mail provider of the settings alone."""
+    return make_outlet(settings, redis, clock)["provider"]
 
 
 def make_intake(
@@ -116,9 +148,8 @@ def build_service(settings: NotifierSettings, stopping: threading.Event) -> Serv
     clock, wake = SystemClock(), threading.Event()
     redis = connect_redis(settings)
     store = DeliveryStore(redis, clock)
-    provider = GuardedProvider(
-        make_provider(settings, clock), deadline_seconds=SEND_SECONDS, logger=get_logger("notifier.provider")
-    )
+    outlet = make_outlet(settings, redis, clock)
+    provider = outlet["provider"]
     circuit = Circuit(redis, provider.name, clock)
     domains = settings["domains"]
     log = EventLog(redis, group=GROUP, consumer=_replica_name(), idle=stopping.wait, domains=domains)
@@ -132,21 +163,14 @@ def build_service(settings: NotifierSettings, stopping: threading.Event) -> Serv
     log_feed = LogFeed(
         log=log, intake=intake, tally=tally, clock=clock, logger=get_logger("notifier.log_feed")
     )
-    sender = Sender(
-        store=store,
-        circuit=circuit,
-        provider=provider,
-        render=render_mail,
-        clock=clock,
-        logger=get_logger("notifier.sender"),
-        observer=metrics,
-        config={"channel": EMAIL, "batch": BATCH[settings["mail"]["provider"]], "lease": LEASE},
-        jitter=partial(random.SystemRandom().uniform, -1.0, 1.0),
-        new_token=lambda: uuid4().hex,
-    )
-    sending = SendingLoop(sender=sender, clock=clock, wake=wake)
+    senders = [
+        make_sender(settings, outlet, store=store, circuit=circuit, clock=clock, metrics=metrics)
+        for _ in range(SENDERS)
+    ]
     outage = Outage(get_logger("notifier"))
-    steps = {"live": live_feed.step, "log": log_feed.step, "send": sending.step}
+    steps = {"live": live_feed.step, "log": log_feed.step}
+    for number, sender in enumerate(senders, start=1):
+        steps[f"send-{number}"] = SendingLoop(sender=sender, clock=clock, wake=wake).step
     threads = LoopThreads(
         [
             Loop(name=name, step=step, stopping=stopping, outage=outage, logger=get_logger("notifier"))
@@ -164,6 +188,43 @@ def build_service(settings: NotifierSettings, stopping: threading.Event) -> Serv
         clean_up=[live_feed.close, log_feed.close, provider.close, redis.close],
         clock=clock,
         logger=get_logger("notifier"),
+    )
+
+
+def make_sender(
+    settings: NotifierSettings,
+    outlet: Outlet,
+    *,
+    store: DeliveryStore,
+    circuit: Circuit,
+    clock: Clock,
+    metrics: Metrics,
+) -> Sender:
+    """Return one sender of the mail channel, with a fence of its own around the provider."""
+    guarded = GuardedProvider(
+        outlet["provider"], deadline_seconds=SEND_SECONDS, logger=get_logger("notifier.provider")
+    )
+    log = outlet["log"]
+    config: SenderConfig = {
+        "channel": EMAIL,
+        "batch": BATCH[settings["mail"]["provider"]],
+        "lease": LEASE,
+        "when_unsure": settings["when_unsure"],
+    }
+    if "rate" in outlet:
+        config["rate"] = outlet["rate"]
+    return Sender(
+        store=store,
+        circuit=circuit,
+        provider=guarded,
+        log=None if log is None else guarded.guard_log(log, deadline_seconds=LOOK_UP_SECONDS),
+        render=render_mail,
+        clock=clock,
+        logger=get_logger("notifier.sender"),
+        observer=metrics,
+        config=config,
+        jitter=partial(random.SystemRandom().uniform, -1.0, 1.0),
+        new_token=lambda: uuid4().hex,
     )
 
 

@@ -10,11 +10,11 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import Final, TypedDict, TypeVar
 
 from mailtrap.api.sending import SendingApi
 from mailtrap.client import MailtrapClient
-from mailtrap.config import SANDBOX_HOST, SENDING_HOST
+from mailtrap.config import GENERAL_HOST, SANDBOX_HOST, SENDING_HOST
 from mailtrap.exceptions import APIError
 from mailtrap.http import HttpClient
 from mailtrap.models.mail.address import Address
@@ -26,6 +26,7 @@ from mailtrap.models.mail.batch_mail import (
 )
 from mailtrap.models.mail.mail import Mail, SendingMailResponse
 from platform_core.clock import Clock
+from platform_core.errors import DecodeError
 
 from platform_notify.messages import MAX_SENDER_NAME, MailMessage, clean_line
 from platform_notify.providers.base import (
@@ -50,7 +51,26 @@ from platform_notify.providers.mailtrap_faults import (
     fault_without_answer,
     is_success,
 )
+from platform_notify.providers.mailtrap_log import (
+    MAX_PAGES,
+    LogPage,
+    in_parts,
+    log_parameters,
+    log_path,
+    read_page,
+    taken,
+)
 from platform_notify.providers.secret import Secret
+from platform_notify.providers.sent_log import (
+    LogAnswer,
+    LoggedSent,
+    LogQuestion,
+    LogSilent,
+    NotLogged,
+    SentLog,
+    silent,
+)
+from platform_notify.rate_limit import Permits
 
 MAX_BATCH = 500
 
@@ -62,6 +82,12 @@ _MAX_SPLITS = 32
 _MAX_IDLE_SECONDS = 60.0
 # After one of these the rest of the mails would meet the same fate.
 _OUTAGES: frozenset[ErrorClass] = frozenset({"connect", "timeout", "rate_limited", "auth"})
+# A log that answers so will do so until somebody changes the key's rights or the account id.
+_LASTING: frozenset[ErrorClass] = frozenset({"auth", "refused"})
+_HELD_BACK: Final = "held back to keep within Mailtrap's rate limit"
+_ABSENT: Final[NotLogged] = {"found": "absent"}
+
+_T = TypeVar("_T")
 
 
 class MailtrapConfig(TypedDict):
@@ -70,6 +96,7 @@ class MailtrapConfig(TypedDict):
     Attributes:
         api_key: the token of the project or the account.
         sandbox_inbox_id: the inbox that catches the mails; None to send them for real.
+        account_id: whose email log to ask; None if it is not to be asked. The sandbox has no such log.
         api_host: another host (`host` or `host:port`), for tests and proxies; None for Mailtrap's own.
         ca_bundle: the CA to trust there (PEM); None for the usual ones.
         sender: who the mails come from; to send for real, its domain must be verified at Mailtrap.
@@ -78,6 +105,7 @@ class MailtrapConfig(TypedDict):
 
     api_key: Secret
     sandbox_inbox_id: str | None
+    account_id: str | None
     api_host: str | None
     ca_bundle: Path | None
     sender: SenderAddress
@@ -87,16 +115,24 @@ class MailtrapConfig(TypedDict):
 class MailtrapProvider:
     """Sends one mail by itself and several as a batch, over a held HTTPS session for each thread.
 
+    Args:
+        config: see `MailtrapConfig`.
+        clock: the present time.
+        permits: asked before each request but the first of a `send`: that one's permit came with the claim of
+            its mails, so that a claim is not made in vain.
+        log_permits: asked too, before a question to the email log.
+
     Raises:
-        ValueError: the sandbox inbox id is not a number.
+        ValueError: the sandbox inbox id or the account id is not a number.
     """
 
-    def __init__(self, config: MailtrapConfig, clock: Clock) -> None:
-        inbox = config["sandbox_inbox_id"]
-        if inbox is not None and not (inbox.isascii() and inbox.isdigit()):
-            raise ValueError("the sandbox inbox id must be a number")
+    def __init__(self, config: MailtrapConfig, clock: Clock, permits: Permits, log_permits: Permits) -> None:
+        _check_number("sandbox inbox", config["sandbox_inbox_id"])
+        _check_number("account", config["account_id"])
         self._config = config
         self._clock = clock
+        self._permits = permits
+        self._log_permits = log_permits
         self._held = _Held()
         self._lock = threading.Lock()
         self._lines: weakref.WeakSet[_Line] = weakref.WeakSet()
@@ -105,6 +141,12 @@ class MailtrapProvider:
     def name(self) -> str:
         """The provider's name in records and metrics."""
         return "mailtrap"
+
+    @property
+    def sent_log(self) -> SentLog | None:
+        """The account's email log; None in the sandbox, and without an account id."""
+        has_log = self._config["sandbox_inbox_id"] is None and self._config["account_id"] is not None
+        return self if has_log else None
 
     def send(self, messages: Sequence[MailMessage]) -> list[SendResult]:
         """Send the mails, up to 500 in a request; one result each, in order."""
@@ -120,7 +162,9 @@ class MailtrapProvider:
             ProviderCheckError: no connection, or the key or the inbox was refused.
         """
         line = self._line()
-        fault = self._ask(line, line.send_nothing)
+        # One request by a person's hand: it counts, and it is not worth a wait.
+        self._permits.take()
+        fault = self._ask(line.http, line.send_nothing)
         # "Refused" is the good answer: the key was taken and the empty mail was not.
         if not isinstance(fault, list) and fault["error_class"] != "refused":
             raise ProviderCheckError(f"Mailtrap cannot be used: {fault['detail']}.")
@@ -134,14 +178,59 @@ class MailtrapProvider:
             lines = list(self._lines)
         for line in lines:
             line.http.drop_connections()
+            line.log_http.drop_connections()
+
+    def look_up(self, questions: Sequence[LogQuestion]) -> list[LogAnswer]:
+        """Ask the email log about mails; see `SentLog.look_up`."""
+        found: dict[str, LoggedSent] = {}
+        missing: dict[str, LogSilent | NotLogged] = {}
+        fault: LogSilent | None = None
+        for part in in_parts(questions):
+            if fault is None:
+                fault = self._read_log(part, found)
+            missing |= {question["delivery_id"]: fault or _ABSENT for question in part}
+        return [found.get(one["delivery_id"]) or missing[one["delivery_id"]] for one in questions]
+
+    def _read_log(self, part: Sequence[LogQuestion], found: dict[str, LoggedSent]) -> LogSilent | None:
+        """Read as much of the log as is needed; add to `found`, and return why it is not complete if so."""
+        wanted = {question["delivery_id"] for question in part}
+        cursor: str | None = None
+        for _ in range(MAX_PAGES):
+            if self._log_permits.take() or self._permits.take():
+                return silent(_HELD_BACK)
+            page = self._read_log_page(log_parameters(part, cursor))
+            if not isinstance(page, list):
+                return silent(page["detail"], lasting=page["error_class"] in _LASTING)
+            found |= taken(page[0]["messages"])
+            cursor = page[0].get("next_page_cursor")
+            if cursor is None or wanted <= found.keys():
+                return None
+        return silent(f"the log has more than {MAX_PAGES} pages of mails to the recipients")
+
+    def _read_log_page(self, parameters: dict[str, object]) -> list[LogPage] | Failed:
+        http = self._line().log_http
+
+        def read() -> list[LogPage] | Failed:
+            _answer: object = http.get(log_path(self._config["account_id"] or ""), params=parameters)
+            note = http.adapter.note
+            try:
+                return [read_page(b"" if note is None else note["body"])]
+            except DecodeError as error:
+                return failed("server", f"the log cannot be read: {error}", secrets=[self._config["api_key"]])
+
+        return self._ask(http, read)
 
     def _send_good(self, messages: Sequence[MailMessage]) -> list[SendResult]:
         results: list[SendResult] = []
         parts = deque(messages[start : start + MAX_BATCH] for start in range(0, len(messages), MAX_BATCH))
         splits_left = _MAX_SPLITS
         outage: Failed | None = None
+        permit_used = False
         while parts:
             part = parts.popleft()
+            if outage is None and permit_used:
+                outage = self._held_back()
+            permit_used = True
             answer = self._send_part(part) if outage is None else outage
             if isinstance(answer, list):
                 results += answer
@@ -155,18 +244,20 @@ class MailtrapProvider:
                     outage = {**answer, "ambiguous": False}
         return results
 
+    def _held_back(self) -> Failed | None:
+        wait = self._permits.take()
+        return failed("rate_limited", _HELD_BACK, retry_after=wait) if wait else None
+
     def _send_part(self, part: Sequence[MailMessage]) -> list[SendResult] | Failed:
         """Send one request; give a result for each mail, or the one fault of them all."""
         line = self._line()
         if len(part) == 1:
-            return self._ask(line, lambda: self._single(line, part[0]))
-        return self._ask(line, lambda: self._batch(line, part))
+            return self._ask(line.http, lambda: self._single(line, part[0]))
+        return self._ask(line.http, lambda: self._batch(line, part))
 
-    def _ask(
-        self, line: "_Line", request: Callable[[], list[SendResult] | Failed]
-    ) -> list[SendResult] | Failed:
+    def _ask(self, http: "_Http", request: Callable[[], list[_T] | Failed]) -> list[_T] | Failed:
         """Run one request and turn every way it can end into results."""
-        line.freshen(self._clock.monotonic())
+        http.freshen(self._clock.monotonic())
         failure: Exception
         try:
             return request()
@@ -174,7 +265,7 @@ class MailtrapProvider:
         # The last three: the SDK stumbles over any body it does not expect, be it a success or a refusal.
         except (APIError, OSError, TypeError, ValueError, RecursionError) as error:
             failure = error
-        note = line.http.adapter.note
+        note = http.adapter.note
         secrets = [self._config["api_key"]]
         if note is None:
             return fault_without_answer(failure)
@@ -248,8 +339,9 @@ class MailtrapProvider:
 class _Http(HttpClient):
     """The SDK's HTTP client with a session that notes answers, stays on one host and reads no `.netrc`."""
 
-    def __init__(self, config: MailtrapConfig, headers: dict[str, str]) -> None:
-        super().__init__(host=_host(config), headers=headers, timeout=config["timeout"])
+    def __init__(self, host: str, config: MailtrapConfig, headers: dict[str, str]) -> None:
+        super().__init__(host=host, headers=headers, timeout=config["timeout"])
+        self._used_at: float | None = None
         self.adapter = NotingAdapter()
         self._session.mount("https://", self.adapter)
         self._session.trust_env = False
@@ -257,27 +349,27 @@ class _Http(HttpClient):
         if config["ca_bundle"] is not None:
             self._session.verify = str(config["ca_bundle"])
 
+    def freshen(self, now: float) -> None:
+        """Make ready for a request: let go of a connection that was idle for long."""
+        if self._used_at is not None and now - self._used_at > _MAX_IDLE_SECONDS:
+            self.drop_connections()
+        self._used_at = now
+
     def drop_connections(self) -> None:
         """Close what is open; the next request connects anew."""
         self._session.close()
 
 
 class _Line:
-    """One thread's session and the SDK's sending API on top of it."""
+    """One thread's sessions and the SDK's sending API on top of one of them."""
 
     def __init__(self, config: MailtrapConfig) -> None:
         inbox = config["sandbox_inbox_id"]
         client = MailtrapClient(token=config["api_key"].reveal(), sandbox=inbox is not None, inbox_id=inbox)
-        self.http = _Http(config, client.headers)
+        self.http = _Http(_host(config), config, client.headers)
+        self.log_http = _Http(config["api_host"] or GENERAL_HOST, config, client.headers)
         self.api = SendingApi(client=self.http, inbox_id=inbox)
         self._send_path = "/api/send" if inbox is None else f"/api/send/{inbox}"
-        self._used_at: float | None = None
-
-    def freshen(self, now: float) -> None:
-        """Make ready for a request: let go of a connection that was idle for long."""
-        if self._used_at is not None and now - self._used_at > _MAX_IDLE_SECONDS:
-            self.http.drop_connections()
-        self._used_at = now
 
     def send_nothing(self) -> list[SendResult]:
         """Post an empty mail, which Mailtrap refuses."""
@@ -290,6 +382,11 @@ class _Held(threading.local):
     """What each thread holds for itself: a `requests` session must not be shared."""
 
     line: _Line | None = None
+
+
+def _check_number(name: str, value: str | None) -> None:
+    if value is not None and not (value.isascii() and value.isdigit()):
+        raise ValueError(f"the {name} id must be a number")
 
 
 def _host(config: MailtrapConfig) -> str:

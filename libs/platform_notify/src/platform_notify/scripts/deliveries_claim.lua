@@ -1,16 +1,20 @@
--- Take due deliveries for one sender, under a lease: until it ends nobody else gets them.
+-- Take due deliveries for one sender, under a lease: until it ends nobody else gets them (with token_bucket.lua
+-- in front). What is taken is sent in one request, so one token of the provider's rate limit goes with it.
 --   KEYS[1]  the channel's due set (score: due, ms)
 --   KEYS[2]  the provider's circuit         KEYS[3]  until when the provider asked to be left alone (ms)
+--   KEYS[4]  the provider's rate limit
 --   ARGV     now (ms), now (ISO), lease (ms), at most how many, claim token, provider, time between two
---            probes (ms), prefix of the records' keys
+--            probes (ms), prefix of the records' keys, time until a token comes back (ms, "0" for no limit),
+--            tokens of a full bucket
 --   returns  {verdict, when to ask again (ms, "" if nothing waits), when the circuit was closed (ISO, ""),
 --             then for each delivery: id, number of texts, field, value, ...}
 --   verdict  "claimed" | "none"
 --            "probe": the circuit is open, and this one delivery finds out whether the provider is well again
---   refuses  {"open", next probe (ms), ""}, {"paused", until (ms), ""}
+--   refuses  {"open", next probe (ms), ""}, {"paused", until (ms), ""}, {"limited", until (ms), ""}
 local due_set, circuit, pause = KEYS[1], KEYS[2], KEYS[3]
 local now, now_iso, lease, limit = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local token, provider, probe_pause, prefix = ARGV[5], ARGV[6], tonumber(ARGV[7]), ARGV[8]
+local interval, burst = tonumber(ARGV[9]), tonumber(ARGV[10])
 
 local paused_until = redis.call('GET', pause)
 if paused_until and tonumber(paused_until) > now then
@@ -34,8 +38,9 @@ local function claim(id)
     return
   end
   if redis.call('HEXISTS', record, 'claim') == 1 then
-    -- Its last sender never came back.
+    -- Its last sender never came back, and nobody knows what it had sent.
     redis.call('HINCRBY', record, 'interrupted', 1)
+    redis.call('HSET', record, 'unsure', 'yes')
   end
   redis.call('HSET', record, 'claim', token, 'provider', provider)
   redis.call('HSETNX', record, 'first_attempt_at', now_iso)
@@ -50,7 +55,14 @@ local function claim(id)
   reply[1] = is_open and 'probe' or 'claimed'
 end
 
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', due_set, '-inf', now, 'LIMIT', 0, limit)) do
+local due = redis.call('ZRANGEBYSCORE', due_set, '-inf', now, 'LIMIT', 0, limit)
+if #due > 0 and interval > 0 then
+  local wait = take_token(KEYS[4], now, interval, burst)
+  if wait > 0 then
+    return { 'limited', string.format('%.0f', now + wait), '' }
+  end
+end
+for _, id in ipairs(due) do
   claim(id)
 end
 if reply[1] == 'probe' then

@@ -3,7 +3,8 @@
 --   KEYS[1]  the channel's due set          KEYS[2]  the channel's dead set (score: died, ms)
 --   ARGV     now (ms), retention (ms), claim token, prefix of the records' keys, then for each delivery:
 --            id, key of its job's deliveries, state ("waiting" | "sent" | "dead"), due (ms, for "waiting"),
---            "count" | "uncount" (forget the attempts so far), number of texts, field, value, ...
+--            "count" | "uncount" (forget the attempts so far), number of texts, field, value, ...; the field
+--            "unsure" is taken away first and must be among them to stay
 --   returns  for each delivery "ok", or "lost": it was claimed by another meanwhile; nothing is written
 local due_set, dead_set = KEYS[1], KEYS[2]
 local now, retention, token, prefix = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
@@ -16,7 +17,7 @@ local function settle(at)
       return 'lost'
     end
   end
-  redis.call('HDEL', record, 'claim')
+  redis.call('HDEL', record, 'claim', 'unsure')
   redis.call('HSET', record, 'state', state)
   for i = at + 6, at + 5 + tonumber(ARGV[at + 5]), 2 do
     redis.call('HSET', record, ARGV[i], ARGV[i + 1])

@@ -1,4 +1,4 @@
-"""A local TLS server that speaks Mailtrap's sending API, for tests and end-to-end runs.
+"""A local TLS server that speaks Mailtrap's API for sending and for its log, for tests and end-to-end runs.
 
 In a test: `with MailtrapServer(tmp_path / "ca.pem") as server:`, then point a provider at `server.host` and
 `server.ca_bundle`. As a process of its own: `mailtrap_server`.
@@ -12,14 +12,16 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypedDict
+from urllib.parse import parse_qs, urlsplit
 
+from platform_core.clock import SystemClock
 from platform_core.errors import DecodeError
 from platform_core.json_values import JsonObject, JsonValue, decode_json, encode_json
 from typing_extensions import override
 
 from platform_notify.testing.local_server import HOST, LocalServer, make_certificate, reset
 from platform_notify.testing.mailtrap_answers import Answer, error, ok
-from platform_notify.testing.mailtrap_api import ReceivedMail, judge
+from platform_notify.testing.mailtrap_api import ReceivedMail, judge, read_log
 
 _MAX_BODY_BYTES = 50_000_000
 
@@ -75,7 +77,9 @@ class MailtrapServer:
         self._delay = delay
         self._log = log
         self._answers: deque[Answer] = deque()
+        self._log_answers: deque[Answer] = deque()
         self._usual = ok()
+        self._clock = SystemClock()
         self._lock = threading.Lock()
         self._server = _Server(self, make_certificate(ca_bundle), port)
         self.host = f"{HOST}:{self._server.port}"
@@ -106,20 +110,51 @@ class MailtrapServer:
         with self._lock:
             self._usual = answer
 
+    def answer_log_next(self, *answers: Answer) -> None:
+        """Give these answers to the next questions to the email log, one each."""
+        with self._lock:
+            self._log_answers.extend(answers)
+
     def take(self, path: str, headers: dict[str, str], content: bytes) -> Answer:
         """Note a request and say what to answer; for the server's threads."""
         with self._lock:
             answer = self._answers.popleft() if self._answers else self._usual
             body = _body(content)
             mails: list[ReceivedMail] = []
-            if answer["kind"] == "judge":
-                answer, mails = self._judge(path, headers, body, answer)
-            status = answer["status"] if answer["kind"] == "reply" else 0
-            self._record({"path": path, "headers": headers, "body": body, "status": status})
+            if answer["kind"] == "judge" or answer["taking"]:
+                judged, mails = self._judge(path, headers, body, answer)
+                answer = answer if answer["taking"] else judged
+            self._note(path, headers, body, answer)
             self.mails += mails
         # Not a sleep: closing the server ends it.
         self._server.closed.wait(self._delay)
         return answer
+
+    def show_log(self, path: str, headers: dict[str, str]) -> Answer:
+        """Answer a question to the email log; for the server's threads."""
+        with self._lock:
+            answer = self._log_answers.popleft() if self._log_answers else ok()
+            if answer["kind"] == "judge":
+                address = urlsplit(path)
+                verdict = read_log(address.path, parse_qs(address.query), self.mails)
+                answer = {
+                    **answer,
+                    "kind": "reply",
+                    "status": verdict["status"],
+                    "body": encode_json(verdict["body"]),
+                }
+                if not self._is_key(headers):
+                    answer = error(401)
+            self._note(path, headers, None, answer)
+        return answer
+
+    def _is_key(self, headers: dict[str, str]) -> bool:
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        return scheme == "Bearer" and bool(token) and token == (self._token or token)
+
+    def _note(self, path: str, headers: dict[str, str], body: JsonValue, answer: Answer) -> None:
+        status = answer["status"] if answer["kind"] == "reply" else 0
+        self._record({"path": path, "headers": headers, "body": body, "status": status})
 
     def _record(self, request: RecordedRequest) -> None:
         self.requests.append(request)
@@ -139,10 +174,9 @@ class MailtrapServer:
     def _judge(
         self, path: str, headers: dict[str, str], body: JsonValue, answer: Answer
     ) -> tuple[Answer, list[ReceivedMail]]:
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        if scheme != "Bearer" or not token or token != (self._token or token):
+        if not self._is_key(headers):
             return error(401), []
-        verdict = judge(path, body, answer["failing"], len(self.mails))
+        verdict = judge(path, body, answer["failing"], len(self.mails), self._clock.now())
         said: Answer = {
             **answer,
             "kind": "reply",
@@ -183,7 +217,16 @@ class _Handler(BaseHTTPRequestHandler):
             self._say(error(413))
             return
         headers = {name.lower(): value for name, value in self.headers.items()}
-        answer = server.mailtrap.take(self.path, headers, self.rfile.read(length))
+        self._give(server, server.mailtrap.take(self.path, headers, self.rfile.read(length)))
+
+    def do_GET(self) -> None:
+        """Answer one question to the email log."""
+        server = self.server
+        assert isinstance(server, _Server)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self._give(server, server.mailtrap.show_log(self.path, headers))
+
+    def _give(self, server: _Server, answer: Answer) -> None:
         match answer["kind"]:
             case "hang":
                 server.closed.wait()

@@ -14,6 +14,7 @@ _REASONS = {
     500: "Internal server error",
 }
 _BAD_GATEWAY = 502
+_TAKEN = "taken-"
 _TOO_MANY_REQUESTS = 429
 
 
@@ -27,6 +28,7 @@ class Answer(TypedDict):
         headers: further headers of a `reply`.
         body: the body of a `reply`, as it stands.
         failing: the positions in a batch that `judge` refuses though nothing is wrong with them.
+        taking: the mails are taken all the same, whatever is answered.
     """
 
     kind: Literal["judge", "reply", "hang", "reset"]
@@ -34,6 +36,7 @@ class Answer(TypedDict):
     headers: dict[str, str]
     body: str
     failing: list[int]
+    taking: bool
 
 
 def ok() -> Answer:
@@ -90,16 +93,24 @@ def reset() -> Answer:
     return _answer("reset")
 
 
+def taken_but(answer: Answer) -> Answer:
+    """Take the mails, then give this answer all the same: who sent them cannot know."""
+    return {**answer, "taking": True}
+
+
 def parse_answer(text: str) -> Answer:
     """Read an answer from the command line.
 
     Args:
         text: `ok`, a status, `429:SECONDS`, `502` (with a page of HTML), `success-false`, `empty`, `hang`,
-            `reset`, or `items:0,3` (the positions to refuse).
+            `reset`, or `items:0,3` (the positions to refuse); with `taken-` before it the mails are taken
+            all the same, as in `taken-500`.
 
     Raises:
         ValueError: no such answer.
     """
+    if text.startswith(_TAKEN):
+        return taken_but(parse_answer(text.removeprefix(_TAKEN)))
     word, _, detail = text.partition(":")
     plain = {"ok": ok, "502": bad_gateway, "success-false": success_false, "empty": empty, "hang": hang}
     if not detail and word in plain:
@@ -118,4 +129,4 @@ def parse_answer(text: str) -> Answer:
 
 
 def _answer(kind: Literal["judge", "reply", "hang", "reset"]) -> Answer:
-    return {"kind": kind, "status": 200, "headers": {}, "body": "", "failing": []}
+    return {"kind": kind, "status": 200, "headers": {}, "body": "", "failing": [], "taking": False}

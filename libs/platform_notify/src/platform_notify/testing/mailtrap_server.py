@@ -22,7 +22,8 @@ def main(arguments: Sequence[str]) -> None:
         "--answer",
         type=parse_answer,
         action="append",
-        help="ok, a status, 429:SECONDS, success-false, empty, hang, reset or items:0,3; "
+        help="ok, a status, 429:SECONDS, success-false, empty, hang, reset or items:0,3, "
+        "after taken- the mails are taken all the same; "
         "several answer one request each, and the last one all the rest",
     )
     options = _Options()
