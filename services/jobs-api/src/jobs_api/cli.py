@@ -25,8 +25,11 @@ def run(arguments: Sequence[str], environ: Mapping[str, str], folder: Path) -> i
     """Run the command; return the exit code.
 
     Returns:
-        0 after SIGTERM or Ctrl-C, 1 when the server could not start (the port is taken), 2 when the settings
-        or the arguments are wrong.
+        0 after SIGTERM or Ctrl-C, 2 when the settings are wrong.
+
+    Raises:
+        SystemExit: with code 2 when the arguments are wrong, with code 3 when it can't listen there (the
+            port is taken).
     """
     parser = argparse.ArgumentParser(prog="jobs-api", description="The HTTP API of the job platform.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -39,4 +42,5 @@ def run(arguments: Sequence[str], environ: Mapping[str, str], folder: Path) -> i
         sys.stderr.write(f"jobs-api: {error}\n")
         return EXIT_SETTINGS
     set_up_logging("jobs-api", settings["log"])
-    return serve(api["app"], api["hub"], host=settings["host"], port=settings["port"])
+    serve(api["app"], api["hub"], host=settings["host"], port=settings["port"])
+    return 0

@@ -1,6 +1,8 @@
 """Runs the application in uvicorn, and stops it without cutting anybody off."""
 
+import signal
 import socket
+from types import FrameType
 from typing import Final
 
 import uvicorn
@@ -41,8 +43,18 @@ def make_server(app: Litestar, hub: EventHub, *, host: str, port: int) -> ApiSer
     return ApiServer(config, hub)
 
 
-def serve(app: Litestar, hub: EventHub, *, host: str, port: int) -> int:
-    """Serve until SIGTERM or SIGINT; return the exit code, 1 when the server could not start."""
+def serve(app: Litestar, hub: EventHub, *, host: str, port: int) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises:
+        SystemExit: with code 3, by uvicorn, when it can't listen there; it has logged why.
+    """
     server = make_server(app, hub, host=host, port=port)
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        server.should_exit = True
+
+    # Uvicorn raises the signal once more after it has stopped well; by default that would kill the process.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, leave)
     server.run()
-    return 0 if server.started else 1

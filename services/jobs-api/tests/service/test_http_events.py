@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx
+from fakeredis import FakeServer
 from platform_core.job_types import job_key
 from platform_core.json_values import JsonObject, decode_json
 from platform_workers.redis import RedisClient
-from platform_workers.testing import EmbeddedRedis
+from platform_workers.testing import EmbeddedRedis, FakeRedis
 from service_kit import PATIENCE, Service, context_of, running_api, submit, wait_until
 
 from jobs_api.client.server_events import ServerEvent, parse_server_events
@@ -185,3 +186,16 @@ def test_a_server_that_stops_ends_its_streams_first(redis: RedisClient, files: F
         wait_until(opened.is_set)
     follower.join(PATIENCE)
     assert ended.is_set()
+
+
+def test_while_redis_is_away_the_stream_stays_and_says_so(files: FileStore) -> None:
+    memory = FakeServer(version=(7, 2))
+    with running_api(FakeRedis(memory), files, heartbeat=0.05) as service:
+        job_id = submit(service)
+        with service["http"].stream("GET", f"/v1/jobs/files/{job_id}/events") as response:
+            lines = response.iter_lines()
+            assert next(line for line in lines if line.startswith("data:"))
+            memory.connected = False
+            assert next(line for line in lines if line.startswith(": waiting")) == ": waiting for Redis"
+            memory.connected = True
+            assert next(line for line in lines if line.startswith(": still")) == ": still here"

@@ -4,9 +4,10 @@ import pytest
 from fakeredis import FakeServer
 from platform_core.json_values import decode_json
 from platform_workers.redis import RedisClient
-from platform_workers.testing import FakeRedis
+from platform_workers.testing import FakeLogger, FakeRedis
 from service_kit import Service, json_of, running_api
 
+from jobs_api.http.problems import problem_of
 from jobs_api.object_store import FileStore
 
 
@@ -74,3 +75,14 @@ def test_the_openapi_document_lists_the_addresses(service: Service) -> None:
     assert {"/v1/files", "/v1/files/{file_id}", "/v1/jobs", "/v1/jobs/{domain}/{job_id}", "/readyz"} <= set(
         paths
     )
+
+
+def test_what_nobody_foresaw_is_logged_and_tells_nothing() -> None:
+    logger = FakeLogger()
+    problem = problem_of(ValueError("a secret"), logger)
+    assert problem == {
+        "status": 500,
+        "word": "unexpected",
+        "detail": "Something went wrong here. It was logged.",
+    }
+    assert logger.lines[0]["fields"] == {"error": "ValueError('a secret')"}

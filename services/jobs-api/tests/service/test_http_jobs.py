@@ -237,3 +237,11 @@ def test_a_damaged_record_is_the_servers_fault_and_says_where(service: Service, 
     answer = service["http"].get(f"/v1/jobs/files/{job_id}")
     assert answer.status_code == 500
     assert "progress: expected int in decimal digits" in str(json_of(answer)["detail"])
+
+
+def test_a_running_jobs_lease_is_in_its_record(service: Service, redis: RedisClient) -> None:
+    job_id = submit(service)
+    lease = {"locked_by": "worker-1", "locked_until": "2026-01-02T12:00:00+00:00"}
+    redis.hset(job_key(FILES, job_id), lease)
+    job = json_of(service["http"].get(f"/v1/jobs/files/{job_id}"))
+    assert (job["locked_by"], job["locked_until"]) == ("worker-1", "2026-01-02T12:00:00.000000+00:00")

@@ -6,11 +6,13 @@ import re
 
 import pytest
 from fakeredis import FakeServer
+from jinja2.exceptions import UndefinedError
 from platform_core.job_types import job_key
 from platform_workers.redis import RedisClient
 from platform_workers.testing import FakeRedis
 from service_kit import Service, complete, context_of, running_api, submit, upload
 
+from jobs_api.http.page.rendering import TEMPLATES
 from jobs_api.object_store import FileStore
 from jobs_api.registry import FILES
 
@@ -150,3 +152,8 @@ def test_a_damaged_record_has_a_page_too(service: Service, redis: RedisClient) -
     answer = service["http"].get(f"/jobs/files/{job_id}")
     assert answer.status_code == 500
     assert "Something went wrong here" in answer.text
+
+
+def test_a_name_that_the_template_does_not_get_is_an_error() -> None:
+    with pytest.raises(UndefinedError, match="nope"):
+        TEMPLATES.from_string("{{ nope }}").render()

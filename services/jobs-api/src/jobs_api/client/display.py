@@ -7,6 +7,7 @@ from typing import Final, Protocol, Self
 from platform_core.clock import Clock
 from platform_core.event_families import KnownEventV1, is_job_event
 from platform_core.job_events import is_completed, is_progress, is_started
+from platform_core.json_values import encode_json
 from platform_notify.plain_words import human_size
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -25,11 +26,13 @@ class Display(Protocol):
     def show(self, update: Update) -> None:
         """Show one update."""
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        """Begin."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    ) -> None:
+        """Leave the terminal as it was."""
 
 
 class LineDisplay:
@@ -55,15 +58,12 @@ class LineDisplay:
 
     def show(self, update: Update) -> None:
         """Write one line; a state is told only when no event said the same."""
-        match update["kind"]:
-            case "event":
-                self._write(*event_line(update["event"]))
-            case "lost":
-                self._write("waiting", "the connection is gone; trying again")
-            case "state":
-                job = update["job"]
-                if job["status"] != self._last:
-                    self._write(*state_line(job))
+        if update["kind"] == "event":
+            self._write(*event_line(update["event"]))
+        elif update["kind"] == "lost":
+            self._write("waiting", "the connection is gone; trying again")
+        elif update["job"]["status"] != self._last:
+            self._write(*state_line(update["job"]))
 
     def _write(self, word: str, rest: str) -> None:
         self._last = _STATUS_AFTER.get(word, word)
@@ -103,19 +103,20 @@ class BarDisplay:
 
     def show(self, update: Update) -> None:
         """Move the bar."""
-        match update["kind"]:
-            case "event":
-                event = update["event"]
-                if is_job_event(event) and is_progress(event):
-                    self._move(event["progress"], visible(event.get("message", "")))
-                else:
-                    word, rest = event_line(event)
-                    self._move(None, f"{word}  {rest}")
-            case "lost":
-                self._move(None, "the connection is gone; trying again")
-            case "state":
-                job = update["job"]
-                self._move(job["progress"], visible(job["message"] or job["status"]))
+        if update["kind"] == "lost":
+            self._move(None, "the connection is gone; trying again")
+        elif update["kind"] == "state":
+            job = update["job"]
+            self._move(job["progress"], visible(job["message"] or job["status"]))
+        else:
+            self._show_event(update["event"])
+
+    def _show_event(self, event: KnownEventV1) -> None:
+        if is_job_event(event) and is_progress(event):
+            self._move(event["progress"], visible(event.get("message", "")))
+        else:
+            word, rest = event_line(event)
+            self._move(None, f"{word}  {rest}")
 
     def _move(self, percent: int | None, words: str) -> None:
         self._progress.update(self._task, completed=percent, description=words)
@@ -141,13 +142,9 @@ class JsonDisplay:
 
     def show(self, update: Update) -> None:
         """Write one line; a lost connection is nothing that a program needs to know."""
-        match update["kind"]:
-            case "event":
-                self._write(f'{{"event":"{update["name"]}","data":{update["text"]}}}\n')
-            case "state":
-                self._write(f'{{"event":"state","data":{update["text"]}}}\n')
-            case "lost":
-                pass
+        if update["kind"] != "lost":
+            name = update["name"] if update["kind"] == "event" else "state"
+            self._write(f'{{"event":{encode_json(name)},"data":{update["text"]}}}\n')
 
 
 def event_line(event: KnownEventV1) -> tuple[str, str]:

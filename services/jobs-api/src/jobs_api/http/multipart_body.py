@@ -81,17 +81,20 @@ async def open_file_part(boundary: str, body: AsyncIterator[bytes]) -> UploadedP
 async def _events(boundary: str, body: AsyncIterator[bytes]) -> AsyncIterator[_Event]:
     try:
         parser: PushMultipartParser = PushMultipartParser(boundary, max_segment_count=MAX_FIELDS)
-        async for chunk in body:
-            # An empty chunk would end the form; the end is told once, below.
-            if chunk:
-                parts: Iterator[_Event] = parser.parse(chunk)
-                for part in parts:
-                    yield part
-        end: Iterator[_Event] = parser.parse(b"")
-        for part in end:
-            yield part
+        async for chunk in _with_end(body):
+            parts: Iterator[_Event] = parser.parse(chunk)
+            for part in parts:
+                yield part
     except _BROKEN_BODY as error:
         raise _broken(str(error)) from None
+
+
+async def _with_end(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Give the chunks with one empty chunk after the last, by which the parser knows the end."""
+    async for chunk in body:
+        if chunk:
+            yield chunk
+    yield b""
 
 
 def _broken(why: str) -> ProblemError:

@@ -29,14 +29,14 @@ class _Missing(StrictUndefined):
         super().__init__(hint, obj, name, exc)
 
 
-_TEMPLATES: Final = Environment(
+TEMPLATES: Final = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
     undefined=_Missing,
     autoescape=True,
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_PAGE: Final = _TEMPLATES.get_template("job.html.jinja")
+_PAGE: Final = TEMPLATES.get_template("job.html.jinja")
 
 
 class JobLinks(TypedDict):
@@ -47,7 +47,7 @@ class JobLinks(TypedDict):
 
 
 def _hash_of(part: str) -> str:
-    text = _TEMPLATES.get_template(part).render()
+    text = TEMPLATES.get_template(part).render()
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     return f"'sha256-{digest}'"
 

@@ -1,0 +1,82 @@
+"""What the client makes of answers: decoded, refused in the API's words, or no jobs API at all."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from jobs_api.client.api import JobsApi, RefusedError, ServerUnreachableError, open_http
+
+
+def api_that_answers(response: httpx.Response) -> JobsApi:
+    return JobsApi(
+        httpx.Client(base_url="http://jobs.test/base", transport=httpx.MockTransport(lambda _: response))
+    )
+
+
+def test_the_faults_of_a_problem_are_told_by_field() -> None:
+    problem = {
+        "detail": "two faults",
+        "errors": [{"field": "a", "detail": "x"}, {"field": "b.c", "detail": "y"}],
+    }
+    with pytest.raises(RefusedError) as caught:
+        api_that_answers(httpx.Response(422, json=problem)).job("files", "j")
+    assert str(caught.value) == "a: x\nb.c: y"
+    assert caught.value.status == 422
+
+
+def test_a_problem_without_fields_is_told_by_its_detail() -> None:
+    with pytest.raises(RefusedError, match="too large"):
+        api_that_answers(httpx.Response(413, json={"detail": "too large"})).submit({})
+
+
+@pytest.mark.parametrize("body", ["<html>Bad Gateway</html>", "[]", '{"error":1}', ""])
+def test_an_error_in_another_form_is_no_jobs_api(body: str) -> None:
+    with pytest.raises(ServerUnreachableError, match="answered 502, and not as a jobs API does"):
+        api_that_answers(httpx.Response(502, text=body)).job("files", "j")
+
+
+@pytest.mark.parametrize("body", ["<html>", '{"status":"queued"}', '{"file_id":1}'])
+def test_a_success_in_another_form_is_no_jobs_api(body: str, tmp_path: Path) -> None:
+    source = tmp_path / "x"
+    source.write_bytes(b"x")
+    api = api_that_answers(httpx.Response(200, text=body))
+    with pytest.raises(ServerUnreachableError, match="no jobs API that this client knows"):
+        api.job("files", "j")
+    with pytest.raises(ServerUnreachableError, match="no jobs API that this client knows"):
+        api.upload(source, lambda _: None)
+
+
+def test_the_page_is_below_the_apis_address() -> None:
+    assert (
+        api_that_answers(httpx.Response(200)).page_url("files", "j") == "http://jobs.test/base/jobs/files/j"
+    )
+
+
+def test_an_upload_tells_its_size_and_how_far_it_is(tmp_path: Path) -> None:
+    source = tmp_path / "data.csv"
+    source.write_bytes(b"x" * 600_000)
+    seen: list[httpx.Request] = []
+    told: list[int] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        request.read()
+        seen.append(request)
+        return httpx.Response(201, json={"file_id": "f", "name": "data.csv", "bytes": 600_000})
+
+    api = JobsApi(httpx.Client(base_url="http://jobs.test", transport=httpx.MockTransport(answer)))
+    assert api.upload(source, told.append)["file_id"] == "f"
+    assert seen[0].headers["content-length"] == "600000"
+    assert "transfer-encoding" not in seen[0].headers
+    assert seen[0].url.params["name"] == "data.csv"
+    assert sum(told) == 600_000
+    assert len(told) == 3
+
+
+@pytest.mark.parametrize(
+    ("url", "trusted"),
+    [("http://127.0.0.1:8080", False), ("http://[::1]:1", False), ("https://jobs.example", True)],
+)
+def test_a_proxy_is_not_asked_for_this_machine(url: str, trusted: bool) -> None:
+    with open_http(url) as http:
+        assert http.trust_env is trusted

@@ -1,0 +1,92 @@
+"""The command line of `jobs`: what may be written, and what it means."""
+
+from pathlib import Path
+
+import pytest
+from platform_core.json_values import JsonValue
+
+from jobs_api.client.arguments import parse_arguments
+
+
+def test_a_submission_with_everything() -> None:
+    parsed = parse_arguments(
+        [
+            "submit", "csv.column_stats", "data.csv", "--email", "me@example.com", "--on", "failure, success",
+            "--user-id", "12", "--option", "delimiter=;", "--watch", "--output", "out.json", "--json",
+        ]
+    )  # fmt: skip
+    assert (parsed.command, parsed.job_type, parsed.file) == ("submit", "csv.column_stats", Path("data.csv"))
+    assert (parsed.email, parsed.on, parsed.user_id) == ("me@example.com", ["SUCCESS", "FAILURE"], 12)
+    assert (parsed.watch, parsed.output, parsed.json) == (True, Path("out.json"), True)
+    assert parsed.options == {"delimiter": ";"}
+
+
+def test_what_is_left_out_has_a_default() -> None:
+    parsed = parse_arguments(["submit", "csv.row_count", "data.csv"])
+    assert (parsed.email, parsed.on, parsed.user_id, parsed.options) == (None, None, 1, {})
+    assert (parsed.watch, parsed.output, parsed.json) == (False, None, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "value"),
+    [
+        ("delimiter=;", "delimiter", ";"),
+        ("delimiter=tab", "delimiter", "\t"),
+        ("delimiter=\\t", "delimiter", "\t"),
+        ("delimiter==", "delimiter", "="),
+        ("encoding=cp1252", "encoding", "cp1252"),
+        ("columns=a,b", "columns", ["a", "b"]),
+        ("null_words=-", "null_words", ["-"]),
+        ("null_words=", "null_words", []),
+        ("has_header=no", "has_header", False),
+        ("has_header=TRUE", "has_header", True),
+        ("depth:=3", "depth", 3),
+        ('columns:=["a,b"]', "columns", ["a,b"]),
+    ],
+)
+def test_an_option_becomes_a_field_of_the_payload(text: str, name: str, value: JsonValue) -> None:
+    parsed = parse_arguments(["submit", "x", "y", "--option", "other=1", "--option", text])
+    assert parsed.options == {"other": "1", name: value}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "COMMAND"),
+        (["nope"], "invalid choice"),
+        (["submit", "x"], "FILE"),
+        (["submit", "x", "y", "--on", "success"], "--on needs --email"),
+        (["submit", "x", "y", "--email", "a@b.c", "--on", "never"], "expected success, failure"),
+        (["submit", "x", "y", "--output", "z"], "--output needs --watch"),
+        (["submit", "x", "y", "--user-id", "me"], "--user-id"),
+        (["submit", "x", "y", "--option", "novalue"], "expected NAME=VALUE"),
+        (["submit", "x", "y", "--option", "=v"], "expected NAME=VALUE"),
+        (["submit", "x", "y", "--option", ":=1"], "expected NAME=VALUE"),
+        (["submit", "x", "y", "--option", "a:={"], "is no JSON"),
+        (["submit", "x", "y", "--option", "has_header=maybe"], "has_header is yes or no"),
+        (["watch"], "JOB"),
+    ],
+)
+def test_a_wrong_command_line_says_what_is_wrong(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse_arguments(arguments)
+    assert caught.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "job"),
+    [("abc", ("files", "abc")), ("files/abc", ("files", "abc")), ("turkic/t-1", ("turkic", "t-1"))],
+)
+def test_a_job_is_named_with_or_without_its_domain(text: str, job: tuple[str, str]) -> None:
+    assert parse_arguments(["watch", text]).job == job
+    assert parse_arguments(["show", text]).job == job
+
+
+def test_help_tells_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse_arguments(["--help"])
+    assert caught.value.code == 0
+    assert "exit codes: 0 the job completed" in capsys.readouterr().out

@@ -1,0 +1,138 @@
+"""Reading a stream of events, and following a job across lost connections."""
+
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from platform_core.job_events import encode_job_event, job_domain, make_started_event
+from platform_core.json_values import encode_json
+
+from jobs_api.client.api import JobsApi, RefusedError, ServerUnreachableError
+from jobs_api.client.following import Update, follow
+from jobs_api.client.server_events import ServerEvent, parse_server_events
+
+FILES = job_domain("files")
+STARTED = encode_job_event(make_started_event(domain=FILES, job_id="j", user_id=1, queue="files"))
+Answer = Callable[[httpx.Request], httpx.Response]
+
+WORDS: st.SearchStrategy[str] = st.text(
+    st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")), min_size=1, max_size=20
+)
+
+
+def state(status: str) -> str:
+    return encode_json(
+        {
+            "domain": "files",
+            "job_id": "j",
+            "status": status,
+            "progress": 0,
+            "message": None,
+            "error": None,
+            "created_at": "2026-01-02T12:00:00+00:00",
+        }
+    )
+
+
+def stream(*events: tuple[str, str]) -> httpx.Response:
+    text = "".join(f"event: {name}\r\ndata: {data}\r\n\r\n" for name, data in events)
+    return httpx.Response(200, text="retry: 2000\r\n\r\n: hello\r\n\r\n" + text)
+
+
+def api_that(answers: list[httpx.Response | Exception]) -> JobsApi:
+    """Return an API that gives these answers, one a request."""
+    left: Iterator[httpx.Response | Exception] = iter(answers)
+
+    def answer(_request: httpx.Request) -> httpx.Response:
+        given_answer = next(left)
+        if isinstance(given_answer, Exception):
+            raise given_answer
+        return given_answer
+
+    return JobsApi(httpx.Client(base_url="http://jobs.test", transport=httpx.MockTransport(answer)))
+
+
+def kinds(updates: list[Update]) -> list[str]:
+    return [update["kind"] for update in updates]
+
+
+def test_a_stream_is_read_event_by_event() -> None:
+    lines = [
+        "retry: 2000", "", ": comment", "event: a", "data: 1", "", "data:2", "data: 3", "id: 9", "",
+        "event: b", "", "data: last without an end",
+    ]  # fmt: skip
+    assert list(parse_server_events(lines)) == [
+        {"name": "a", "data": "1"},
+        {"name": "message", "data": "2\n3"},
+    ]
+
+
+@given(st.lists(st.tuples(WORDS, st.lists(WORDS, min_size=1, max_size=3))))
+def test_what_was_written_is_read(events: list[tuple[str, list[str]]]) -> None:
+    lines: list[str] = []
+    expected: list[ServerEvent] = []
+    for name, data in events:
+        lines += [f"event: {name}", *(f"data: {line}" for line in data), ""]
+        expected.append({"name": name, "data": "\n".join(data)})
+    assert list(parse_server_events(lines)) == expected
+
+
+def test_following_ends_with_the_outcome() -> None:
+    waits: list[float] = []
+    api = api_that([stream(("state", state("queued")), ("started", STARTED), ("state", state("completed")))])
+    updates = list(follow(api, "files", "j", wait=waits.append))
+    assert kinds(updates) == ["state", "event", "state"]
+    assert waits == []
+
+
+def test_a_lost_connection_is_made_again() -> None:
+    waits: list[float] = []
+    api = api_that(
+        [
+            stream(("state", state("queued"))),
+            httpx.ConnectError("refused"),
+            httpx.ReadTimeout("silence"),
+            stream(("state", state("failed"))),
+        ]
+    )
+    updates = list(follow(api, "files", "j", wait=waits.append))
+    assert kinds(updates) == ["state", "lost", "lost", "lost", "state"]
+    assert waits == [1.0, 1.0, 1.0]
+
+
+def test_an_api_that_never_answered_is_not_waited_for() -> None:
+    waits: list[float] = []
+    with pytest.raises(ServerUnreachableError, match="JOBS_API_URL"):
+        list(follow(api_that([httpx.ConnectError("refused")]), "files", "j", wait=waits.append))
+    assert waits == []
+
+
+def test_an_api_that_stays_away_is_given_up() -> None:
+    waits: list[float] = []
+    answers: list[httpx.Response | Exception] = [stream(("state", state("queued")))]
+    answers += [httpx.ConnectError("refused")] * 3
+    with pytest.raises(ServerUnreachableError):
+        list(follow(api_that(answers), "files", "j", wait=waits.append, attempts=3))
+    assert len(waits) == 3
+
+
+def test_a_job_that_is_not_there_is_refused() -> None:
+    answer = httpx.Response(404, json={"detail": "there is no job files/j"})
+    with pytest.raises(RefusedError, match="there is no job files/j"):
+        list(follow(api_that([answer]), "files", "j", wait=lambda _: None))
+
+
+def test_what_a_newer_server_sends_is_passed_over() -> None:
+    api = api_that(
+        [
+            stream(
+                ("state", '{"status":"paused"}'),
+                ("paused", '{"type":"files.job.paused.v2"}'),
+                ("odd", "no json"),
+                ("state", state("cancelled")),
+            )
+        ]
+    )
+    assert kinds(list(follow(api, "files", "j", wait=lambda _: None))) == ["state"]
