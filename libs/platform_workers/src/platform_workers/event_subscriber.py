@@ -10,6 +10,10 @@ with LiveEvents(redis) as live:
     heard = live.next(timeout=1.0)
 
 log = EventLog(redis, group="notifier", consumer="notifier-1", idle=stop.wait)
+for gap in log.gaps():            # the log was trimmed before it was read: ask the job store
+    for entries in log.missed(gap):
+        ...
+    log.swept(gap)
 entries = log.next(timeout=1.0)
 ...                               # handle them, then:
 log.acknowledge(entries)
@@ -32,6 +36,8 @@ from platform_core.event_families import KnownEventV1, decode_event
 from platform_core.job_events import JobDomain, default_events_channel, default_events_log, job_domain
 
 from platform_workers.errors import RedisCommandError
+from platform_workers.finished_jobs import FinishedJob, finished_since
+from platform_workers.log_gaps import SWEEP_MARGIN_MS, LogGap, find_gap, is_covered
 from platform_workers.redis import (
     GroupReader,
     GroupState,
@@ -254,6 +260,7 @@ class EventLog:
         self._domains = tuple(domains)
         self._limit = limit
         self._grouped: set[str] = set()
+        self._swept: dict[str, str] = {}
 
     def next(self, timeout: float) -> list[LogEntry]:
         """Wait up to `timeout` seconds for entries that no reader of the group has had; oldest first."""
@@ -298,6 +305,33 @@ class EventLog:
                 if entries:
                     yield [_read_entry(log, domain, entry) for entry in entries]
                 position = None if reached == LOG_START else reached
+
+    def gaps(self) -> list[LogGap]:
+        """Return where a log was trimmed past what the group has finished.
+
+        Ask before every `next` and `unfinished`: both move the group on, and what was missing is then no
+        longer known. What `missed` gives for a gap is to be handled first, and `swept` is to be told.
+        """
+        found = [find_gap(self._redis, log, domain, self._group) for log, domain in self._logs().items()]
+        return [
+            gap
+            for gap in found
+            if gap is not None and not is_covered(gap, self._swept.get(gap["stream"], LOG_START))
+        ]
+
+    def missed(self, gap: LogGap) -> Iterator[list[LogEntry]]:
+        """Return the outcomes that a gap has taken out of the log, page by page, out of the job store.
+
+        They begin a little before the gap and go on to the present, so most of them are heard twice. There
+        is nothing to acknowledge.
+        """
+        since_ms = max(0, gap["since_ms"] - SWEEP_MARGIN_MS)
+        for page in finished_since(self._redis, gap["domain"], since_ms, limit=self._limit):
+            yield [_stored_entry(gap, job) for job in page]
+
+    def swept(self, gap: LogGap) -> None:
+        """Tell that everything missed by a gap was handled."""
+        self._swept[gap["stream"]] = gap["newest"]
 
     def acknowledge(self, entries: Sequence[LogEntry]) -> None:
         """Tell that the group is done with these entries; call it after they were handled, never before."""
@@ -387,5 +421,22 @@ def _read_entry(log: str, domain: JobDomain, entry: StreamEntry) -> LogEntry:
         "entry_id": entry["entry_id"],
         "domain": domain,
         "run": int(run) if message["kind"] == "event" else 1,
+        "message": message,
+    }
+
+
+def _stored_entry(gap: LogGap, job: FinishedJob) -> LogEntry:
+    """Write a finished job as the log's entry would have been."""
+    log, event = gap["stream"], job["event"]
+    if event is None:
+        reason = f"the record of the finished job {job['job_id']} cannot be read: {job['fault']}"
+        message: Message = undecodable(log, reason, b"")
+    else:
+        message = {"kind": "event", "channel": log, "domain": gap["domain"], "event": event}
+    return {
+        "stream": log,
+        "entry_id": f"{job['finished_ms']}-0",
+        "domain": gap["domain"],
+        "run": job["run"],
         "message": message,
     }

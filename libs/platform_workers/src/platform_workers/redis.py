@@ -371,6 +371,25 @@ class RedisClient:
             value: object = self._connection.zrangebyscore(key, low, high, start=0, num=limit)
         return _texts(value)
 
+    def zrange_with_scores(
+        self, key: str, low: float, high: float, *, offset: int, limit: int
+    ) -> list[tuple[str, float]]:
+        """Return members with a score within `low` and `high`, and their scores, lowest first.
+
+        Args:
+            key: The sorted set.
+            low: The lowest score.
+            high: The highest score.
+            offset: How many of them to pass over.
+            limit: At most how many to return.
+        """
+        with _translated():
+            value: object = self._connection.zrangebyscore(
+                key, low, high, start=offset, num=limit, withscores=True
+            )
+        pairs = [_items(item) for item in _items(value)]
+        return [(_text(member), float(_text(score))) for member, score in pairs]
+
     # -- channels and streams -----------------------------------------------------------------------
 
     def publish(self, channel: str, data: str | bytes) -> int:
