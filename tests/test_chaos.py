@@ -152,6 +152,15 @@ def test_a_mail_refused_for_good_is_not_lost_if_it_is_kept(world: World) -> None
     assert len(count(world)["broken"]) == 1
 
 
+def test_a_mail_taken_in_doubt_and_then_refused_is_dead(world: World) -> None:
+    name = min(world["taken"])
+    world["refused"][name] = 1
+    world["redis"].hset(RECORD_PREFIX + name, {"state": "dead"})
+    assert "was taken, but its record says dead" in count(world)["broken"][0]
+    world["redis"].hset(RECORD_PREFIX + name, {"interrupted": "1"})
+    assert count(world)["broken"] == []
+
+
 def test_the_count_sees_a_mail_repeated_without_a_cause(world: World) -> None:
     name = min(world["taken"])
     world["taken"][name] = 3

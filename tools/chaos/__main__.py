@@ -27,6 +27,7 @@ class _Words(argparse.Namespace):
     worker_kills: int | None
     redis_kills: int | None
     pauses: int | None
+    well: bool
     patient: bool
     folder: Path
 
@@ -59,6 +60,7 @@ def read_options(arguments: Sequence[str]) -> Options:
     parser.add_argument("--worker-kills", type=int, help="default: one in 10 seconds")
     parser.add_argument("--redis-kills", type=int, help="default: one in 20 seconds")
     parser.add_argument("--pauses", type=int, help="default: one in 8 seconds")
+    parser.add_argument("--well", action="store_true", help="a mail service that never misbehaves")
     parser.add_argument("--patient", action="store_true", help="cut no lease and no retry short")
     parser.add_argument("--folder", type=Path, default=ROOT / "var" / "chaos", help="for logs and data")
     words = parser.parse_args(arguments, namespace=_Words())
@@ -83,6 +85,7 @@ def read_options(arguments: Sequence[str]) -> Options:
             "redis_kills": share(words.redis_kills, 20),
             "pauses": share(words.pauses, 8),
         },
+        "well": words.well,
         "patient": words.patient,
         "folder": words.folder.absolute(),
     }

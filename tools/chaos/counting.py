@@ -192,7 +192,9 @@ def broken_mails(
         record = records[name]
         state = "no record" if record is None else record["state"]
         if name in taken:
-            if state != "sent":
+            # Taken although the answer said nothing, and refused at the next attempt: dead, and in doubt.
+            in_doubt = record is not None and _ambiguous(record) + record.get("interrupted", 0) > 0
+            if state != "sent" and not (state == "dead" and name in refused and in_doubt):
                 yield f"delivery {name} of {outcome['job_id']} was taken, but its record says {state}"
         elif name not in refused or state != "dead":
             yield f"mail lost: delivery {name} of {outcome['job_id']}; its record says {state}"

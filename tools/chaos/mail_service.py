@@ -30,6 +30,9 @@ MOODS: Final[tuple[Mood, ...]] = (
     "take_then_500", "take_then_reset", "take_then_hang",
 )  # fmt: skip
 
+ANSWER_SECONDS: Final = 0.1
+"""How long it takes to answer, after it has taken the mails; whoever is killed meanwhile repeats them."""
+
 FAULTY_SHARE: Final = 0.3
 """How many of the requests of a bad spell are treated badly."""
 
@@ -59,6 +62,7 @@ class MoodyMailtrap(MailtrapServer):
         self._spell = requests_a_spell
         self._mood: Mood = "well"
         self._calm = threading.Event()
+        self._never = threading.Event()
         self._one_at_a_time = threading.Lock()
         self._hanging = False
 
@@ -73,6 +77,7 @@ class MoodyMailtrap(MailtrapServer):
             mood = self._next_mood()
             self.treated[mood] += 1
             answer = self._treat(mood, path, headers, content)
+        self._never.wait(ANSWER_SECONDS)
         if mood == "slow":
             self._calm.wait(0.5)
         if mood in {"hang", "take_then_hang"}:

@@ -34,7 +34,8 @@ def report_on(options: Options, result: Result) -> Iterator[str]:
     yield f"  {count['refused']:6}  of them refused by the mail service for good; kept as dead deliveries"
     yield f"  {count['in_flight']:6}  were being sent when their notifier ended or lost its claim"
     yield f"  {count['doubtful']:6}  got an answer that left open whether they had arrived"
-    yield f"  {len(count['repeats']):6}  arrived more than once"
+    cut_short = sum(repeat["interrupted"] > 0 for repeat in count["repeats"])
+    yield f"  {len(count['repeats']):6}  arrived more than once; {cut_short} of them had an attempt cut short"
     for repeat in count["repeats"][:LISTED]:
         yield (
             f"          delivery {repeat['delivery_id']} of {repeat['job_id']}: {repeat['times']} times; "

@@ -38,6 +38,7 @@ class Options(TypedDict):
         jobs: how many jobs in all.
         rq_jobs: how many of them real workers run.
         wishes: how many blows, and on how many processes.
+        well: True for a mail service that never misbehaves.
         patient: True waits for leases and retries to end by themselves, instead of cutting them short.
         folder: for logs and data.
     """
@@ -46,6 +47,7 @@ class Options(TypedDict):
     jobs: int
     rq_jobs: int
     wishes: Wishes
+    well: bool
     patient: bool
     folder: Path
 
@@ -132,6 +134,8 @@ def run(options: Options, say: Callable[[str], None]) -> Result:
     folder = options["folder"] / f"run-{secrets.token_hex(4)}"
     folder.mkdir(parents=True)
     with MoodyMailtrap(folder / "ca.pem", random=Random(random.random())) as mailtrap:
+        if options["well"]:
+            mailtrap.calm_down()
         with _stage(options, folder, mailtrap) as stage:
             result = _play(options, stage, random, say)
         result["broken"] += [f"process left running: {found['command']}" for found in processes_of(folder)]
