@@ -1,6 +1,9 @@
-"""The two ears of the notifier: the live channels and the durable log. Both feed the same intake."""
+"""The two ears of the notifier: the live channels and the durable log. Both feed the same intake.
 
-from collections.abc import Sequence
+Where the log was trimmed before it was read, the job store tells what it said.
+"""
+
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -10,6 +13,7 @@ from platform_notify.intake import Intake, Taken
 from platform_notify.undecodable_store import UndecodableStore
 from platform_workers.errors import RedisUnavailableError
 from platform_workers.event_subscriber import EventLog, Heard, LiveEvents, LogEntry, Message
+from platform_workers.log_gaps import LogGap
 
 from notifier.metrics import Feed, Metrics
 
@@ -112,13 +116,15 @@ class LogFeed:
         self._logger = logger
         self._faulty: set[str] = set()
         self._took_over_at: float | None = None
+        self._sweep: tuple[LogGap, Iterator[list[LogEntry]]] | None = None
         self.read_at: float | None = None
 
     def step(self) -> None:
         """Wait for new entries and take them in."""
         try:
-            self._take_over_if_due()
-            self._take(self._log.next(WAIT_SECONDS))
+            if not self._sweep_page():
+                self._take_over_if_due()
+                self._take(self._log.next(WAIT_SECONDS))
         except RedisUnavailableError:
             # This one's own entries may be unfinished now; the next step takes everything again.
             self._took_over_at = None
@@ -128,6 +134,31 @@ class LogFeed:
     def close(self) -> None:
         """Leave the group."""
         self._log.leave()
+
+    def _sweep_page(self) -> bool:
+        """Take in a page of what the log has lost, if it has lost anything; True if it has.
+
+        Nothing may be read meanwhile: that moves the group on, and a process that died here would leave no
+        sign that something is missing.
+        """
+        if self._sweep is None:
+            gap = next(iter(self._log.gaps()), None)
+            if gap is None:
+                return False
+            self._logger.warning("notifier.log_gap", log=gap["stream"], since_ms=gap["since_ms"])
+            self._sweep = gap, self._log.missed(gap)
+        gap, pages = self._sweep
+        # A fault in the middle begins the sweep anew: half of it is none.
+        self._sweep = None
+        page = next(pages, None)
+        if page is None:
+            self._log.swept(gap)
+            self._logger.info("notifier.log_gap_swept", log=gap["stream"])
+        else:
+            for entry in page:
+                self._is_taken(entry)
+            self._sweep = gap, pages
+        return True
 
     def _take_over_if_due(self) -> None:
         now = self._clock.monotonic()
