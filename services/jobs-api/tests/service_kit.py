@@ -107,12 +107,18 @@ def context_of(service: Service, job_id: str) -> JobContext:
 
 
 def complete(
-    service: Service, job_id: str, content: bytes = b"{}\n", name: str = "data.row_count.json"
+    service: Service,
+    job_id: str,
+    content: bytes = b"{}\n",
+    name: str = "data.row_count.json",
+    said: str | None = None,
 ) -> str:
     """Play the worker: start the job, store a result, complete it. Returns the result's file id."""
     answer = service["http"].post("/v1/files", params={"name": name}, content=content)
     result_id = str(json_of(answer)["file_id"])
     context = context_of(service, job_id)
     context.publish_started()
+    if said is not None:
+        context.publish_progress(99, said)
     context.publish_completed(result_id=result_id, result_bytes=len(content))
     return result_id

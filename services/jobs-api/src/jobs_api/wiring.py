@@ -19,12 +19,13 @@ from platform_workers.rq_harness import WorkerConfig
 from platform_workers.submission import JobSubmitter
 
 from jobs_api.event_hub import EventHub
+from jobs_api.file_jobs import FileJobs
 from jobs_api.http.app import make_app
 from jobs_api.http.events import HEARTBEAT_SECONDS
 from jobs_api.http.services import Services
 from jobs_api.job_records import JobRecords
 from jobs_api.object_store import FileStore, open_file_store
-from jobs_api.registry import FILES, FileJobs, make_registry
+from jobs_api.registry import FILES, make_registry
 from jobs_api.settings import ApiSettings, LogSettings, WorkerSettings
 
 

@@ -50,11 +50,12 @@ def test_a_running_job_has_a_bar(service: Service) -> None:
 
 def test_a_completed_job_offers_its_result(service: Service) -> None:
     job_id = submit(service)
-    complete(service, job_id, b"x" * 12_345)
+    complete(service, job_id, b"x" * 12_345, said="344 rows, 8 columns")
     page = page_of(service, job_id)
     assert "Done" in page
     assert f'href="../../v1/jobs/files/{job_id}/result"' in page
     assert "12.3 kB" in page
+    assert '<p class="outcome">344 rows, 8 columns</p>' in page
     assert "Took" in page
     assert "data-events" not in page.partition("<script>")[0]
     assert "completed, result of 12345 bytes" in page

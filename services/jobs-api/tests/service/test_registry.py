@@ -10,9 +10,10 @@ from platform_core.json_values import JsonObject, JsonValue, decode_json
 from platform_workers.handlers import HandlerRegistry, JobResult
 from service_kit import folder_store
 
+from jobs_api.file_jobs import FileJobs
 from jobs_api.files.progress import ProgressReport
 from jobs_api.object_store import FileStore, StoredFile
-from jobs_api.registry import FILES, FileJobs, make_registry
+from jobs_api.registry import FILES, make_registry
 
 
 class RecordedRun:
@@ -57,32 +58,33 @@ def run_job(registry: HandlerRegistry, job_type: str, payload: JsonObject, run: 
     return registry.get(job_type)["bind"](payload)(run)
 
 
-@pytest.mark.parametrize(
-    ("job_type", "content", "name", "content_type", "inside"),
-    [
-        ("csv.row_count", b"a,b\n1,2\n", "orders.row_count.json", "application/json", b'"rows": 1'),
-        ("csv.column_stats", b"a,b\n1,2\n", "orders.column_stats.json", "application/json", b'"integer"'),
-        ("csv.deduplicate", b"a,b\n1,2\n1,2\n", "orders.deduplicated.csv", "text/csv", b"a,b\n1,2\n"),
-        (
-            "json.canonicalize",
-            b'{"b": 1, "a": 2}',
-            "orders.canonical.json",
-            "application/json",
-            b'{"a":2,"b":1}',
-        ),
-    ],
-)
+CASES: dict[str, tuple[bytes, str, str, bytes, str]] = {
+    "csv.row_count": (
+        b"a,b\n1,2\n", "orders.row_count.json", "application/json", b'"rows": 1', "1 row, 2 columns",
+    ),
+    "csv.column_stats": (
+        b"a,b\n1,2\n", "orders.column_stats.json", "application/json", b'"integer"', "1 row, 2 columns",
+    ),
+    "csv.deduplicate": (
+        b"a,b\n1,2\n1,2\n", "orders.deduplicated.csv", "text/csv", b"a,b\n1,2\n",
+        "1 repeated row removed, 1 kept",
+    ),
+    "json.canonicalize": (
+        b'{"b": 1, "a": 2}', "orders.canonical.json", "application/json", b'{"a":2,',
+        "16 bytes became 13 bytes",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("job_type", CASES)
 def test_each_job_type_stores_a_result_named_after_its_source(
     registry: HandlerRegistry,
     store: FileStore,
     tmp_path: Path,
     work: Path,
     job_type: str,
-    content: bytes,
-    name: str,
-    content_type: str,
-    inside: bytes,
 ) -> None:
+    content, name, content_type, inside, said = CASES[job_type]
     run = RecordedRun()
     source = stored(store, tmp_path, content)
     result = run_job(registry, job_type, {"file_id": source["file_id"]}, run)
@@ -90,7 +92,7 @@ def test_each_job_type_stores_a_result_named_after_its_source(
     assert (about["name"], about["bytes"]) == (name, result["result_bytes"])
     assert about["content_type"].startswith(content_type)
     assert inside in (tmp_path / "result").read_bytes()
-    assert run.told[-1] == (99, "storing the result")
+    assert run.told[-2:] == [(98, "storing the result"), (99, said)]
     assert [percent for percent, _ in run.told] == sorted(percent for percent, _ in run.told)
     assert all(message != "done" for _, message in run.told)
     assert list(work.iterdir()) == []
@@ -124,13 +126,14 @@ def test_a_bad_file_is_the_users_fault_and_leaves_nothing_behind(
 def test_what_a_killed_attempt_left_is_removed(store: FileStore, tmp_path: Path, work: Path) -> None:
     seen: list[list[Path]] = []
 
-    def operation(source: Path, result: Path, payload: JsonObject, report: ProgressReport) -> None:
+    def operation(source: Path, result: Path, payload: JsonObject, report: ProgressReport) -> str:
         seen.append(sorted(source.parent.iterdir()))
         result.write_bytes(b"{}")
         (source.parent / "left").write_bytes(b"x")
+        return "fine"
 
     jobs = FileJobs(store=store, work_folder=work)
-    handler = jobs.handler(operation, {"label": "x", "ending": "json", "content_type": "application/json"})
+    handler = jobs.handler(operation, {"label": "x", "ending": "json", "content_type": "x/y"}, str)
     payload: JsonObject = {"file_id": stored(store, tmp_path, b"x")["file_id"]}
     handler(payload, RecordedRun())
     only = folder_of(work, "job-1")

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Final, NotRequired, TypedDict
 
 from platform_core.clock import Clock
-from platform_core.job_types import is_outcome
 from platform_core.json_values import JsonObject, JsonValue, encode_json
 from platform_core.notifications import EventWord
 from platform_notify.plain_words import human_size
@@ -184,7 +183,7 @@ def _record_table(job: Job, page: str) -> Table:
         "type": job.get("job_type", ""),
         "status": job["status"],
         "progress": f"{job['progress']} %",
-        "message": "" if is_outcome(job["status"]) else visible(job["message"] or ""),
+        "message": "" if job["error"] else visible(job["message"] or ""),
         "error": visible(job["error"] or ""),
         "attempts": _attempts(job),
         "created": job["created_at"],

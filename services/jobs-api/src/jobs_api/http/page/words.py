@@ -50,6 +50,7 @@ class PageWords(TypedDict):
         percent: how far it is, 0 to 100.
         running: whether a worker is at it now, so that a bar makes sense.
         step: what it is doing.
+        outcome: what came out, in a few words; empty until it is done.
         error: why it failed, or why the last attempt did; empty for none.
         advice: what the reader can do; empty for nothing.
         size: of the result; empty for none.
@@ -62,6 +63,7 @@ class PageWords(TypedDict):
     percent: int
     running: bool
     step: str
+    outcome: str
     error: str
     advice: str
     size: str
@@ -79,6 +81,7 @@ def page_words(record: JobRecord) -> PageWords:
         "percent": record["progress"],
         "running": status == "processing",
         "step": record["message"] or "",
+        "outcome": (record["message"] or "") if status == "completed" else "",
         "error": "" if status == "completed" else record["error"] or "",
         "advice": _advice(record),
         "size": human_size(record["result_bytes"]) if "result_bytes" in record else "",

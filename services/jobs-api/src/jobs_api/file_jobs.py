@@ -1,0 +1,104 @@
+"""Turns work on local files into job handlers: fetch the uploaded file, do the work, store the result."""
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, TypeAlias, TypedDict, TypeVar
+
+from platform_core.errors import JobUserError
+from platform_workers.handlers import JobResult, JobRun
+
+from jobs_api.file_names import result_name
+from jobs_api.files.progress import ProgressReport
+from jobs_api.object_store import FileMissingError, FileStore
+
+ALL_OF_IT: Final = 100
+PERCENT_FOR_WORK: Final = 98
+"""The work's own 0 to 100 percent become 0 to this; storing the result is the rest."""
+
+PERCENT_WHEN_STORED: Final = 99
+
+PayloadT = TypeVar("PayloadT", bound=Mapping[str, object])
+SummaryT = TypeVar("SummaryT")
+
+Operation: TypeAlias = Callable[[Path, Path, PayloadT, ProgressReport], SummaryT]
+"""Reads the first file, writes the second, tells how far it is, returns the figures in short.
+
+It raises `JobUserError` for a file or options that are at fault.
+"""
+
+
+class ResultKind(TypedDict):
+    """How the result file is offered: the word and the ending of its name, and its media type."""
+
+    label: str
+    ending: str
+    content_type: str
+
+
+class FileJobs:
+    """Wraps an operation on local files into a handler.
+
+    Args:
+        store: where uploads and results lie.
+        work_folder: where a job's files lie while it runs; made when it is not there.
+    """
+
+    def __init__(self, *, store: FileStore, work_folder: Path) -> None:
+        self._store = store
+        self._work_folder = work_folder
+
+    def handler(
+        self,
+        operation: Operation[PayloadT, SummaryT],
+        kind: ResultKind,
+        describe: Callable[[SummaryT], str],
+    ) -> Callable[[PayloadT, JobRun], JobResult]:
+        """Return the handler of one job type.
+
+        Args:
+            operation: the work on local files.
+            kind: how its result is offered.
+            describe: says in a few words what came out. It is the job's last message, so that the page and
+                the mail have it too.
+        """
+
+        def run(payload: PayloadT, job: JobRun) -> JobResult:
+            with self._folder_of(job) as folder:
+                source, result = folder / "source", folder / "result"
+                file_id = str(payload["file_id"])
+                try:
+                    about = self._store.fetch(file_id, source)
+                except FileMissingError:
+                    raise JobUserError(
+                        f"There is no uploaded file with the id {file_id!r}. Upload it and submit again."
+                    ) from None
+
+                def report(percent: int, message: str, /) -> None:
+                    # The work's own "done" is not the job's: the result is still to be stored.
+                    if percent < ALL_OF_IT:
+                        job.publish_progress(percent * PERCENT_FOR_WORK // ALL_OF_IT, message)
+
+                summary = operation(source, result, payload, report)
+                job.publish_progress(PERCENT_FOR_WORK, "storing the result")
+                name = result_name(about["name"], label=kind["label"], ending=kind["ending"])
+                stored = self._store.save_file(result, name=name, content_type=kind["content_type"])
+                job.publish_progress(PERCENT_WHEN_STORED, describe(summary))
+            return {"result_id": stored["file_id"], "result_bytes": stored["bytes"]}
+
+        return run
+
+    @contextmanager
+    def _folder_of(self, job: JobRun) -> Iterator[Path]:
+        """Give the job a folder of its own, empty, and remove it afterwards."""
+        # By digest: a job id may hold what is no plain file name.
+        folder = self._work_folder / hashlib.sha256(job.job_id.encode()).hexdigest()[:32]
+        # An attempt that was killed left its files behind; this attempt took its place.
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
