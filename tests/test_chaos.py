@@ -68,7 +68,6 @@ class World(TypedDict):
     jobs: list[PlannedJob]
     acknowledged: set[str]
     taken: Counter[str]
-    refused: Counter[str]
 
 
 @pytest.fixture
@@ -88,7 +87,6 @@ def world() -> Iterator[World]:
             "jobs": jobs,
             "acknowledged": publisher.acknowledged,
             "taken": Counter(deliver(redis, store)),
-            "refused": Counter(),
         }
         redis.close()
 
@@ -127,7 +125,6 @@ def count(world: World) -> Count:
         world["jobs"],
         acknowledged=world["acknowledged"],
         taken=world["taken"],
-        refused=world["refused"],
     )
 
 
@@ -142,23 +139,10 @@ def test_the_count_sees_a_lost_mail(world: World) -> None:
     assert [line.partition(" of ")[0] for line in count(world)["broken"]] == [f"mail lost: delivery {lost}"]
 
 
-def test_a_mail_refused_for_good_is_not_lost_if_it_is_kept(world: World) -> None:
-    name = world["taken"].popitem()[0]
-    world["refused"][name] = 1
-    world["redis"].hset(RECORD_PREFIX + name, {"state": "dead"})
-    found = count(world)
-    assert (found["broken"], found["refused"], found["arrived"]) == ([], 1, 3)
-    world["redis"].hset(RECORD_PREFIX + name, {"state": "sent"})
-    assert len(count(world)["broken"]) == 1
-
-
-def test_a_mail_taken_in_doubt_and_then_refused_is_dead(world: World) -> None:
+def test_the_count_sees_a_mail_that_arrived_while_its_record_says_otherwise(world: World) -> None:
     name = min(world["taken"])
-    world["refused"][name] = 1
     world["redis"].hset(RECORD_PREFIX + name, {"state": "dead"})
     assert "was taken, but its record says dead" in count(world)["broken"][0]
-    world["redis"].hset(RECORD_PREFIX + name, {"interrupted": "1"})
-    assert count(world)["broken"] == []
 
 
 def test_the_count_sees_a_mail_repeated_without_a_cause(world: World) -> None:

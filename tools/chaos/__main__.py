@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from chaos.report import report_on
+from chaos.report import REPEATS, list_repeats, report_on
 from chaos.run import Options, run
 
 ROOT = Path(__file__).parent.parent.parent
@@ -28,6 +28,7 @@ class _Words(argparse.Namespace):
     redis_kills: int | None
     pauses: int | None
     well: bool
+    email_log: bool
     patient: bool
     folder: Path
 
@@ -38,12 +39,14 @@ def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     print(f"seed {options['seed']} (SEED={options['seed']} repeats the plan)", flush=True)
     result = run(options, lambda line: print(line, flush=True))
+    repeats = "".join(f"{line}\n" for line in list_repeats(result))
+    (options["folder"] / REPEATS).write_text(repeats, "utf-8")
     for line in report_on(options, result):
         print(line)
     if result["broken"] or any(result["left"].values()):
-        print(f"The logs and the data are below {options['folder']}.")
+        print(f"The logs and the data are in {result['folder']}.")
         return 1
-    shutil.rmtree(options["folder"])
+    shutil.rmtree(result["folder"])
     return 0
 
 
@@ -61,6 +64,9 @@ def read_options(arguments: Sequence[str]) -> Options:
     parser.add_argument("--redis-kills", type=int, help="default: one in 20 seconds")
     parser.add_argument("--pauses", type=int, help="default: one in 8 seconds")
     parser.add_argument("--well", action="store_true", help="a mail service that never misbehaves")
+    parser.add_argument(
+        "--email-log", action="store_true", help="send for real, where a log settles what is in doubt"
+    )
     parser.add_argument("--patient", action="store_true", help="cut no lease and no retry short")
     parser.add_argument("--folder", type=Path, default=ROOT / "var" / "chaos", help="for logs and data")
     words = parser.parse_args(arguments, namespace=_Words())
@@ -86,6 +92,7 @@ def read_options(arguments: Sequence[str]) -> Options:
             "pauses": share(words.pauses, 8),
         },
         "well": words.well,
+        "email_log": words.email_log,
         "patient": words.patient,
         "folder": words.folder.absolute(),
     }

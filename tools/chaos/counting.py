@@ -70,7 +70,6 @@ class Count(TypedDict):
         outcomes: outcomes in the log.
         expected: mails that somebody asked for.
         arrived: how many of them the mail service has taken.
-        refused: how many it refused for good; they are kept as dead deliveries.
         repeats: mails that were taken more than once.
         in_flight: deliveries that a notifier was sending when it ended or lost its claim.
         doubtful: deliveries with an answer that left open whether the mail had left.
@@ -81,7 +80,6 @@ class Count(TypedDict):
     outcomes: int
     expected: int
     arrived: int
-    refused: int
     repeats: list[Repeat]
     in_flight: int
     doubtful: int
@@ -96,7 +94,6 @@ def count_all(
     *,
     acknowledged: set[str],
     taken: Counter[str],
-    refused: Counter[str],
 ) -> Count:
     """Compare what was asked for with what came of it.
 
@@ -106,7 +103,6 @@ def count_all(
         jobs: as planned.
         acknowledged: the jobs that Redis has acknowledged.
         taken: how often the mail service took each delivery.
-        refused: how often it refused each delivery for good.
     """
     outcomes = list(read_outcomes(redis))
     planned = {job["job_id"]: job for job in jobs}
@@ -124,14 +120,13 @@ def count_all(
         "outcomes": len(outcomes),
         "expected": len(expected),
         "arrived": sum(name in taken for name in expected),
-        "refused": sum(name in refused and name not in taken for name in expected),
         "repeats": repeats,
         "in_flight": sum(record.get("interrupted", 0) > 0 for record in found),
         "doubtful": sum(_ambiguous(record) > 0 for record in found),
         "keys": len(every_key),
         "broken": [
             *broken_outcomes(redis, outcomes, acknowledged),
-            *broken_mails(expected, records, taken, refused),
+            *broken_mails(expected, records, taken),
             *(broken_repeat(repeat) for repeat in repeats if not is_explained(repeat)),
             *broken_keys(redis, every_key),
         ],
@@ -185,18 +180,15 @@ def broken_mails(
     expected: Mapping[str, Outcome],
     records: Mapping[str, Delivery | None],
     taken: Counter[str],
-    refused: Counter[str],
 ) -> Iterator[str]:
-    """Every mail that was asked for was taken, or refused and kept as dead; and no other mail was sent."""
+    """Every mail that was asked for was taken, and no other."""
     for name, outcome in expected.items():
         record = records[name]
         state = "no record" if record is None else record["state"]
         if name in taken:
-            # Taken although the answer said nothing, and refused at the next attempt: dead, and in doubt.
-            in_doubt = record is not None and _ambiguous(record) + record.get("interrupted", 0) > 0
-            if state != "sent" and not (state == "dead" and name in refused and in_doubt):
+            if state != "sent":
                 yield f"delivery {name} of {outcome['job_id']} was taken, but its record says {state}"
-        elif name not in refused or state != "dead":
+        else:
             yield f"mail lost: delivery {name} of {outcome['job_id']}; its record says {state}"
     for name in sorted(taken.keys() - expected.keys()):
         yield f"delivery {name or '(without an id)'} was mailed, but nobody asked for it"

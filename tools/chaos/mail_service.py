@@ -1,4 +1,4 @@
-"""A local Mailtrap that misbehaves in spells, and remembers what it took and what it refused."""
+"""A local Mailtrap that misbehaves in spells, and remembers what it took."""
 
 import threading
 from collections import Counter
@@ -6,8 +6,6 @@ from pathlib import Path
 from random import Random
 from typing import Final, Literal, TypeAlias
 
-from platform_core.errors import DecodeError
-from platform_core.json_values import JsonValue, decode_json
 from platform_notify.testing.local_mailtrap import MailtrapServer
 from platform_notify.testing.mailtrap_answers import (
     Answer,
@@ -42,7 +40,6 @@ class MoodyMailtrap(MailtrapServer):
 
     Attributes:
         taken: how often each delivery was taken.
-        refused: how often each delivery was refused for good.
         treated: how many requests met which mood.
     """
 
@@ -56,8 +53,8 @@ class MoodyMailtrap(MailtrapServer):
         """
         super().__init__(ca_bundle)
         self.taken: Counter[str] = Counter()
-        self.refused: Counter[str] = Counter()
         self.treated: Counter[str] = Counter()
+        self._counted = 0
         self._random = random
         self._spell = requests_a_spell
         self._mood: Mood = "well"
@@ -107,14 +104,14 @@ class MoodyMailtrap(MailtrapServer):
             case "reset" | "hang":
                 return reset()
             case "refuse":
-                self.refused.update(_delivery_ids(content))
                 return success_false("suppressed")
             case _:
                 answer = super().take(path, headers, content)
-        for taken in self.mails:
+        for taken in self.mails[self._counted :]:
             self.taken[taken["mail"].get("custom_variables", {}).get("delivery_id", "")] += 1
-        # Counted is enough: thousands of mails would fill the memory.
-        self.mails.clear()
+            # Only the email log needs it from here on: the text of thousands of mails would fill the memory.
+            taken["mail"]["text"] = taken["mail"]["html"] = ""
+        self._counted = len(self.mails)
         self.requests.clear()
         match mood:
             case "take_then_500":
@@ -123,20 +120,3 @@ class MoodyMailtrap(MailtrapServer):
                 return reset()
             case _:
                 return answer
-
-
-def _delivery_ids(content: bytes) -> list[str]:
-    """Return the deliveries of a request, be it for one mail or for a batch."""
-    try:
-        body = decode_json(content)
-    except DecodeError:
-        return []
-    requests = body.get("requests") if isinstance(body, dict) else None
-    mails: list[JsonValue] = requests if isinstance(requests, list) else [body]
-    found: list[str] = []
-    for mail in mails:
-        variables = mail.get("custom_variables") if isinstance(mail, dict) else None
-        delivery_id = variables.get("delivery_id") if isinstance(variables, dict) else None
-        if isinstance(delivery_id, str):
-            found.append(delivery_id)
-    return found

@@ -4,8 +4,20 @@ from collections.abc import Iterator
 
 from chaos.run import Options, Result
 
+REPEATS = "repeats.txt"
+"""The file that names every mail that arrived more than once."""
+
 LISTED = 20
 """How many of a long list are shown."""
+
+
+def list_repeats(result: Result) -> list[str]:
+    """Name each mail that arrived more than once, and why it may."""
+    return [
+        f"delivery {repeat['delivery_id']} of {repeat['job_id']}: {repeat['times']} times; "
+        f"cut short {repeat['interrupted']}, doubtful answers {repeat['ambiguous']}"
+        for repeat in result["count"]["repeats"]
+    ]
 
 
 def report_on(options: Options, result: Result) -> Iterator[str]:
@@ -20,6 +32,9 @@ def report_on(options: Options, result: Result) -> Iterator[str]:
     yield "how the mail service treated requests"
     for name, times in sorted(result["moods"].items()):
         yield f"  {times:6}  {name.replace('_', ' ')}"
+    if result["revived"]:
+        yield "brought back at the end, as an operator does with `notifier replay`"
+        yield f"  {result['revived']:6}  deliveries that the mail service had refused for good"
     shortened = result["shortened"]
     if shortened is not None:
         yield "cut short at the end, when every process had been stopped and the mail service was well"
@@ -31,18 +46,13 @@ def report_on(options: Options, result: Result) -> Iterator[str]:
     yield f"  {count['outcomes']:6}  outcomes"
     yield f"  {count['expected']:6}  mails asked for"
     yield f"  {count['arrived']:6}  of them arrived"
-    yield f"  {count['refused']:6}  of them refused by the mail service for good; kept as dead deliveries"
     yield f"  {count['in_flight']:6}  were being sent when their notifier ended or lost its claim"
     yield f"  {count['doubtful']:6}  got an answer that left open whether they had arrived"
     cut_short = sum(repeat["interrupted"] > 0 for repeat in count["repeats"])
     yield f"  {len(count['repeats']):6}  arrived more than once; {cut_short} of them had an attempt cut short"
-    for repeat in count["repeats"][:LISTED]:
-        yield (
-            f"          delivery {repeat['delivery_id']} of {repeat['job_id']}: {repeat['times']} times; "
-            f"cut short {repeat['interrupted']}, doubtful answers {repeat['ambiguous']}"
-        )
+    yield from (f"          {line}" for line in list_repeats(result)[:LISTED])
     if len(count["repeats"]) > LISTED:
-        yield f"          and {len(count['repeats']) - LISTED} more"
+        yield f"          and {len(count['repeats']) - LISTED} more; all are in {options['folder'] / REPEATS}"
     yield f"  {count['keys']:6}  keys in Redis"
     yield ""
     broken = result["broken"]

@@ -13,7 +13,9 @@ from typing import Final, TypedDict
 
 from local_platform import BIN, wait_until
 from platform_core.clock import Clock, SystemClock
+from platform_notify.deliveries import EMAIL
 from platform_notify.delivery_store import DeliveryStore
+from platform_notify.replay import replay_dead
 from platform_workers.redis import connect
 
 from chaos.blows import PlannedBlow, Wishes, plan_blows
@@ -29,6 +31,9 @@ ORPHAN_SECONDS: Final = 20.0
 SETTLE_SECONDS: Final = 240.0
 PATIENT_SECONDS: Final = 3600.0
 
+SANDBOX: Final = {"MAILTRAP_USE_SANDBOX": "true", "MAILTRAP_INBOX_ID": "1"}
+EMAIL_LOG: Final = {"MAILTRAP_USE_SANDBOX": "false", "MAILTRAP_ACCOUNT_ID": "1"}
+
 
 class Options(TypedDict):
     """What a run is to be.
@@ -39,6 +44,8 @@ class Options(TypedDict):
         rq_jobs: how many of them real workers run.
         wishes: how many blows, and on how many processes.
         well: True for a mail service that never misbehaves.
+        email_log: True sends for real, where Mailtrap keeps a log that settles what is in doubt; False uses
+            the sandbox, which has none.
         patient: True waits for leases and retries to end by themselves, instead of cutting them short.
         folder: for logs and data.
     """
@@ -48,6 +55,7 @@ class Options(TypedDict):
     rq_jobs: int
     wishes: Wishes
     well: bool
+    email_log: bool
     patient: bool
     folder: Path
 
@@ -56,19 +64,23 @@ class Result(TypedDict):
     """What a run gave.
 
     Attributes:
+        folder: where the logs and the data lie.
         blows: how many blows hit, by what was done to whom.
         moods: how many requests the mail service treated how.
         seconds: how long the blows fell, and how long it took to settle.
         shortened: the waits that were cut short; None if none were.
+        revived: dead deliveries that were brought back.
         left: what was unfinished when the time was up; all 0 if it settled.
         count: the count.
         broken: every broken promise.
     """
 
+    folder: Path
     blows: Counter[str]
     moods: Counter[str]
     seconds: tuple[float, float]
     shortened: Shortened | None
+    revived: int
     left: Unfinished
     count: Count
     broken: list[str]
@@ -83,7 +95,7 @@ class Stage:
         self.redis = RedisMember(folder / "redis")
         self.redis.start()
         self.url = self.redis.server.url
-        environ = _environ(self.url, mailtrap)
+        environ = {**_environ(self.url, mailtrap), **(EMAIL_LOG if options["email_log"] else SANDBOX)}
         logs = folder / "logs"
         logs.mkdir()
         self.notifiers = [
@@ -173,24 +185,28 @@ def _play(options: Options, stage: Stage, random: Random, say: Callable[[str], N
     redis = connect(stage.url)
     patience = PATIENT_SECONDS if options["patient"] else SETTLE_SECONDS
     wait_until(lambda: not any(unfinished(redis).values()), patience)
+    store = DeliveryStore(redis, clock)
+    revived = len(replay_dead(store, EMAIL, {})["replayed"])
+    wait_until(lambda: not any(unfinished(redis).values()), patience)
     settled = clock.monotonic()
     count = count_all(
         redis,
-        DeliveryStore(redis, clock),
+        store,
         jobs,
         acknowledged=publisher.acknowledged,
         taken=stage.mailtrap.taken,
-        refused=stage.mailtrap.refused,
     )
     publisher.stop()
     broken = list(count["broken"])
     if len(publisher.acknowledged) < len(jobs):
         broken.append(f"only {len(publisher.acknowledged)} of {len(jobs)} jobs came in {publisher.fault}")
     return {
+        "folder": stage.folder,
         "blows": hit,
         "moods": stage.mailtrap.treated,
         "seconds": (calmed - started, settled - calmed),
         "shortened": shortened,
+        "revived": revived,
         "left": unfinished(redis),
         "count": count,
         "broken": broken,
@@ -250,7 +266,6 @@ def _environ(redis_url: str, mailtrap: MoodyMailtrap) -> Mapping[str, str]:
         "MAIL_FROM_EMAIL": "jobs@example.com",
         "MAIL_FROM_NAME": "Chaos",
         "MAILTRAP_API_KEY": "chaos",
-        "MAILTRAP_INBOX_ID": "1",
         "MAILTRAP_API_HOST": mailtrap.host,
         "MAILTRAP_CA_BUNDLE": str(mailtrap.ca_bundle),
         "NOTIFIER_PORT": "0",
