@@ -122,6 +122,11 @@ def test_a_notifier_that_died_in_the_middle_is_told() -> None:
     assert "A notifier ended 3 times before" in told(resent)
 
 
+def test_a_replay_is_told() -> None:
+    found: Delivery = {**delivery(), "replays": [{"at": NOON, "was": "it was refused"}]}
+    assert "  Replayed by hand at 2026-01-02 12:00:00 UTC; given up before: it was refused." in told(found)
+
+
 def test_each_delivery_is_told() -> None:
     other = delivery()
     other["run"], other["event"] = 2, "SUCCESS"

@@ -32,7 +32,8 @@ def test_mailtraps_sandbox_is_the_default(tmp_path: Path) -> None:
     assert mail["provider"] == "mailtrap"
     assert mail["api_key"].reveal() == KEY
     assert mail["sandbox_inbox_id"] == "4711"
-    assert (mail["api_host"], mail["ca_bundle"]) == (None, None)
+    assert (mail["account_id"], mail["api_host"], mail["ca_bundle"]) == (None, None, None)
+    assert settings["when_unsure"] == "resend"
     assert settings["redis_url"].reveal() == "redis://127.0.0.1:6379/0"
     assert settings["domains"] == ()
     assert settings["sender"] == {"email": "jobs@example.com", "name": ""}
@@ -50,6 +51,8 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
             "REDIS_URL": "rediss://:password@redis.example.com:6380/1",
             "NOTIFIER_DOMAINS": "turkic, digits",
             "MAIL_FROM_NAME": "Jobs",
+            "MAIL_WHEN_UNSURE": "hold",
+            "MAILTRAP_ACCOUNT_ID": "815",
             "MAILTRAP_API_HOST": "127.0.0.1:8443",
             "MAILTRAP_CA_BUNDLE": str(bundle),
             "JOBS_PUBLIC_URL": "https://jobs.example.com",
@@ -61,7 +64,9 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
     )
     mail = settings["mail"]
     assert mail["provider"] == "mailtrap"
-    assert (mail["api_host"], mail["ca_bundle"]) == ("127.0.0.1:8443", bundle)
+    assert (mail["account_id"], mail["api_host"]) == ("815", "127.0.0.1:8443")
+    assert mail["ca_bundle"] == bundle
+    assert settings["when_unsure"] == "hold"
     assert settings["domains"] == ("turkic", "digits")
     assert settings["sender"]["name"] == "Jobs"
     assert settings["public_url"] == "https://jobs.example.com"
@@ -112,6 +117,8 @@ def test_mail_over_smtp() -> None:
             "MAILTRAP_API_HOST must be a host, or host:port, without https://",
         ),
         ({"MAILTRAP_CA_BUNDLE": "/nowhere/ca.pem"}, "MAILTRAP_CA_BUNDLE must name a file that exists"),
+        ({"MAILTRAP_ACCOUNT_ID": "mine"}, "MAILTRAP_ACCOUNT_ID must be a number"),
+        ({"MAIL_WHEN_UNSURE": "guess"}, "MAIL_WHEN_UNSURE must be one of resend, hold"),
         ({"MAIL_FROM_EMAIL": "jobs"}, "MAIL_FROM_EMAIL must be an email address"),
         ({"MAIL_PROVIDER": "pigeon"}, "MAIL_PROVIDER must be one of mailtrap, smtp, maildir"),
         ({"MAIL_PROVIDER": "maildir"}, "MAILDIR_PATH is required"),

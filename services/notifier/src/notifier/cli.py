@@ -1,4 +1,4 @@
-"""`notifier run`, `notifier doctor`, `notifier explain DOMAIN JOB_ID`."""
+"""`notifier run`, `notifier doctor`, `notifier explain DOMAIN JOB_ID`, `notifier replay`."""
 
 import argparse
 import os
@@ -11,10 +11,13 @@ from typing import Final
 from platform_core.clock import SystemClock
 from platform_core.errors import PlatformError, SettingsError
 from platform_core.job_events import job_domain
+from platform_notify.deliveries import EMAIL
 from platform_notify.delivery_store import DeliveryStore
+from platform_notify.replay import replay_dead
 
 from notifier.doctor import examine
 from notifier.explain import explain_job
+from notifier.replay import ReplayOptions, tell_replay, wish_of
 from notifier.settings import NotifierSettings, read_settings
 from notifier.wiring import build_service, connect_redis, make_provider, set_up_logging
 
@@ -41,7 +44,15 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     explain = commands.add_parser("explain", help="tell what became of the mails about a job")
     explain.add_argument("domain", metavar="DOMAIN")
     explain.add_argument("job_id", metavar="JOB_ID")
+    replay = commands.add_parser("replay", help="send mails after all that were given up")
+    replay.add_argument("delivery", metavar="DELIVERY_ID", nargs="?", help="this one; explain shows its id")
+    replay.add_argument("--domain", dest="of_domain", help="all about jobs of this domain")
+    replay.add_argument("--provider", help="all that were last given to this provider")
     options = parser.parse_args(arguments, _Options())
+    chosen = (options.delivery, options.of_domain, options.provider)
+    if options.command == "replay" and chosen == (None, None, None):
+        sys.stderr.write("notifier: say which: DELIVERY_ID, --domain or --provider\n")
+        return EXIT_SETTINGS
     try:
         settings = read_settings(environ)
     except SettingsError as error:
@@ -52,6 +63,11 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
             return _doctor(settings)
         case "explain":
             return _explain(settings, options.domain, options.job_id)
+        case "replay":
+            return _replay(
+                settings,
+                {"delivery": options.delivery, "domain": options.of_domain, "provider": options.provider},
+            )
         case _:
             return _run(settings)
 
@@ -60,6 +76,9 @@ class _Options(argparse.Namespace):
     command: str
     domain: str
     job_id: str
+    delivery: str | None = None
+    of_domain: str | None = None
+    provider: str | None = None
 
 
 def _run(settings: NotifierSettings) -> int:
@@ -98,5 +117,17 @@ def _explain(settings: NotifierSettings, name: str, job_id: str) -> int:
         sys.stderr.write(f"notifier: {error}\n")
         return EXIT_FAULT
     for line in explain_job(domain, job_id, deliveries):
+        sys.stdout.write(f"{line}\n")
+    return 0
+
+
+def _replay(settings: NotifierSettings, options: ReplayOptions) -> int:
+    try:
+        store = DeliveryStore(connect_redis(settings), SystemClock())
+        report = replay_dead(store, EMAIL, wish_of(options))
+    except PlatformError as error:
+        sys.stderr.write(f"notifier: {error}\n")
+        return EXIT_FAULT
+    for line in tell_replay(report):
         sys.stdout.write(f"{line}\n")
     return 0

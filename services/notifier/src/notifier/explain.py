@@ -45,6 +45,8 @@ def explain_delivery(delivery: Delivery) -> Iterator[str]:
     yield f"  Decided by {LAYER_WORDS[delivery['layer']]}."
     for note in delivery.get("attempts", []):
         yield f"  {_attempt(note)}"
+    for replay in delivery.get("replays", []):
+        yield f"  Replayed by hand at {_time(replay['at'])}; given up before: {replay['was'] or 'no reason'}."
     interrupted = delivery.get("interrupted", 0)
     if interrupted:
         times = "once" if interrupted == 1 else f"{interrupted} times"

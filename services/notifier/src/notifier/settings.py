@@ -34,8 +34,8 @@ class MailtrapMail(TypedDict):
     Attributes:
         api_key: `MAILTRAP_API_KEY`.
         sandbox_inbox_id: `MAILTRAP_INBOX_ID` in sandbox mode (`MAILTRAP_USE_SANDBOX`); None to send for real.
-        account_id: `MAILTRAP_ACCOUNT_ID`, whose email log tells what became of a mail that got no answer; None
-            if it is not to be asked. The sandbox has no such log.
+        account_id: `MAILTRAP_ACCOUNT_ID`, whose email log tells what became of a mail that got no answer;
+            None if it is not to be asked. The sandbox has no such log.
         api_host: `MAILTRAP_API_HOST`; None for Mailtrap's own.
         ca_bundle: `MAILTRAP_CA_BUNDLE`; None for the usual authorities.
     """
@@ -72,8 +72,8 @@ class NotifierSettings(TypedDict):
         redis_url: `REDIS_URL`; it may hold a password.
         domains: `NOTIFIER_DOMAINS`; empty for every domain.
         mail: how mails leave, `MAIL_PROVIDER`.
-        when_unsure: `MAIL_WHEN_UNSURE`: `resend` (default) sends a mail again that may have been delivered, so
-            it may come twice; `hold` gives it up, to be replayed by hand.
+        when_unsure: `MAIL_WHEN_UNSURE`: `resend` (default) sends a mail again that may have been delivered,
+            so it may come twice; `hold` gives it up, to be replayed by hand.
         sender: who they come from, `MAIL_FROM_EMAIL` and `MAIL_FROM_NAME`.
         public_url: `JOBS_PUBLIC_URL`, where people see their jobs; None for no link in the mails.
         host: `NOTIFIER_HOST`, the address for health and metrics.
