@@ -16,7 +16,7 @@ from typing import Final, Literal, Protocol, TypeAlias, TypedDict
 from platform_core.event_families import KnownEventV1
 from platform_core.job_events import JobDomain
 from platform_core.logging import Logger
-from platform_workers.errors import RedisUnavailableError
+from platform_workers.errors import WorkersError
 from platform_workers.event_subscriber import Message
 
 QUEUE_LENGTH: Final = 64
@@ -197,7 +197,7 @@ class EventHub:
                     lost = told = False
                     loop.call_soon_threadsafe(self._tell_gap)
                 message = self._source.next(POLL_SECONDS)
-            except RedisUnavailableError as error:
+            except WorkersError as error:
                 if not told:
                     self._logger.warning("event_hub.redis_away", error=str(error))
                 lost = told = True

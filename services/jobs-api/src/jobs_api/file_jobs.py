@@ -4,6 +4,7 @@ import hashlib
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Final, TypeAlias, TypedDict, TypeVar
 
@@ -102,3 +103,21 @@ class FileJobs:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_leftovers(work_folder: Path, *, before: datetime) -> int:
+    """Remove what killed attempts left behind whose jobs are not tried again.
+
+    Args:
+        work_folder: the folder of running jobs.
+        before: a job's folder that was last written before this moment belongs to no running job.
+
+    Returns:
+        How many were removed.
+    """
+    if not work_folder.is_dir():
+        return 0
+    old = [path for path in work_folder.iterdir() if path.stat().st_mtime < before.timestamp()]
+    for path in old:
+        shutil.rmtree(path, ignore_errors=True)
+    return len(old)

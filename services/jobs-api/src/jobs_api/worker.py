@@ -3,16 +3,23 @@
 import os
 import sys
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from platform_core.clock import SystemClock
 from platform_core.errors import PlatformError
 from platform_workers.rq_harness import run_rq_worker
 
+from jobs_api.file_jobs import remove_leftovers
+from jobs_api.registry import TIMEOUT_SECONDS
 from jobs_api.settings import read_worker_settings
 from jobs_api.wiring import build_worker, set_up_logging
 
 EXIT_SETTINGS: Final = 2
+
+LEFTOVER_AGE: Final = timedelta(seconds=2 * TIMEOUT_SECONDS)
+"""No attempt runs this long, so an older folder belongs to none."""
 
 
 def main() -> None:
@@ -29,5 +36,6 @@ def run(environ: Mapping[str, str], folder: Path) -> int:
         sys.stderr.write(f"jobs-worker: {error}\n")
         return EXIT_SETTINGS
     set_up_logging("jobs-worker", settings["log"])
+    remove_leftovers(settings["work_folder"], before=SystemClock().now() - LEFTOVER_AGE)
     run_rq_worker(config)
     return 0

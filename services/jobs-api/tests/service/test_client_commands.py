@@ -7,9 +7,10 @@ import pytest
 from platform_core.job_types import job_key
 from platform_core.json_values import decode_json
 from platform_workers.redis import RedisClient
-from service_kit import CSV, Service, complete, context_of, submit
+from service_kit import CSV, Service, complete, context_of, running_api, submit
 
 from jobs_api.client.cli import run
+from jobs_api.object_store import FileStore
 from jobs_api.registry import FILES
 
 
@@ -222,3 +223,12 @@ def test_a_cancelled_job_exits_1(
     redis.hset(job_key(FILES, job_id), {"status": "cancelled"})
     assert run(["watch", job_id], environ) == 1
     assert "The job was cancelled." in capsys.readouterr().err
+
+
+def test_a_file_over_the_limit_is_told_in_words(
+    redis: RedisClient, files: FileStore, csv_file: Path, capsys: Captured
+) -> None:
+    csv_file.write_bytes(b"x" * 5_000_000)
+    with running_api(redis, files, max_upload_bytes=1_000_000) as service:
+        assert run(["submit", "csv.row_count", str(csv_file)], {"JOBS_API_URL": service["url"]}) == 2
+    assert "The file is too large: at most 1,000,000 bytes are taken." in capsys.readouterr().err

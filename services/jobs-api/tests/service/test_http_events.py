@@ -1,5 +1,6 @@
 """Following a job by Server-Sent Events: nothing is missed, nobody is slowed, the stream ends by itself."""
 
+import asyncio
 import socket
 import threading
 from collections.abc import Iterator
@@ -9,11 +10,17 @@ import httpx
 from fakeredis import FakeServer
 from platform_core.job_types import job_key
 from platform_core.json_values import JsonObject, decode_json
+from platform_workers.errors import RedisCommandError
+from platform_workers.event_subscriber import LiveEvents, Message
 from platform_workers.redis import RedisClient
-from platform_workers.testing import EmbeddedRedis, FakeRedis
+from platform_workers.testing import EmbeddedRedis, FakeLogger, FakeRedis
 from service_kit import PATIENCE, Service, context_of, running_api, submit, wait_until
+from typing_extensions import override
 
 from jobs_api.client.server_events import ServerEvent, parse_server_events
+from jobs_api.event_hub import EventHub
+from jobs_api.http.events import Follower
+from jobs_api.job_records import FoundJob, JobRecords
 from jobs_api.object_store import FileStore
 from jobs_api.registry import FILES
 
@@ -199,3 +206,64 @@ def test_while_redis_is_away_the_stream_stays_and_says_so(files: FileStore) -> N
             assert next(line for line in lines if line.startswith(": waiting")) == ": waiting for Redis"
             memory.connected = True
             assert next(line for line in lines if line.startswith(": still")) == ": still here"
+
+
+def test_what_happens_while_the_record_is_read_is_not_missed(redis: RedisClient, service: Service) -> None:
+    job_id = submit(service)
+    context = context_of(service, job_id)
+
+    class SlowRecords(JobRecords):
+        """Reads the record, and gives it only after the job has gone on to its end."""
+
+        read = 0
+
+        @override
+        def load(self, domain: str, job_id: str) -> FoundJob:
+            found = super().load(domain, job_id)
+            self.read += 1
+            if self.read == 1:
+                context.publish_started()
+                context.publish_completed(result_id="r", result_bytes=1)
+            return found
+
+    async def told() -> list[str | None]:
+        hub = EventHub(LiveEvents(redis), logger=FakeLogger())
+        hub.start()
+        follower = Follower(hub, SlowRecords(redis), FILES, job_id, heartbeat_seconds=60)
+        async with asyncio.timeout(PATIENCE):
+            names = [message.event async for message in follower.messages()]
+        await hub.stop()
+        return [name for name in names if name is not None]
+
+    names = asyncio.run(told())
+    assert names[0] == "state"
+    assert names[-1] == "state"
+
+
+def test_a_command_that_redis_refuses_does_not_end_the_hub() -> None:
+    class RefusingSource:
+        """Redis refuses the subscription at first (a changed password, say)."""
+
+        refused = 0
+
+        def connect(self) -> None:
+            self.refused += 1
+            if self.refused == 1:
+                raise RedisCommandError("NOPERM")
+
+        def next(self, timeout: float) -> Message | None:
+            threading.Event().wait(0.01)
+            return None
+
+        def close(self) -> None:
+            """Nothing to do."""
+
+    async def heard() -> str:
+        hub = EventHub(RefusingSource(), logger=FakeLogger(), reconnect_seconds=0.01)
+        with hub.listen(FILES, "j") as listener:
+            hub.start()
+            kind = (await listener.next(PATIENCE))["kind"]
+        await hub.stop()
+        return kind
+
+    assert asyncio.run(heard()) == "gap"

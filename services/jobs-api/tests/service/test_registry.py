@@ -1,5 +1,7 @@
 """The job types of the domain `files`: from an uploaded file to a stored result."""
 
+import os
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from platform_core.json_values import JsonObject, JsonValue, decode_json
 from platform_workers.handlers import HandlerRegistry, JobResult
 from service_kit import folder_store
 
-from jobs_api.file_jobs import FileJobs
+from jobs_api.file_jobs import FileJobs, remove_leftovers
 from jobs_api.files.progress import ProgressReport
 from jobs_api.object_store import FileStore, StoredFile
 from jobs_api.registry import FILES, make_registry
@@ -166,6 +168,18 @@ def test_the_types_and_their_domain(registry: HandlerRegistry) -> None:
     assert registry.domain == "files"
     assert registry.job_types == ["csv.column_stats", "csv.deduplicate", "csv.row_count", "json.canonicalize"]
     assert registry.limits_of("csv.row_count")["timeout_seconds"] == 3600
+
+
+def test_what_no_attempt_will_come_back_for_is_removed_by_age(tmp_path: Path) -> None:
+    work, now = tmp_path / "work", datetime(2026, 1, 2, tzinfo=UTC)
+    assert remove_leftovers(work, before=now) == 0
+    for name, age in (("old", 3), ("new", 1)):
+        (work / name).mkdir(parents=True)
+        (work / name / "source").write_bytes(b"x")
+        then = (now - timedelta(hours=age)).timestamp()
+        os.utime(work / name, (then, then))
+    assert remove_leftovers(work, before=now - timedelta(hours=2)) == 1
+    assert [path.name for path in work.iterdir()] == ["new"]
 
 
 def folder_of(work: Path, job_id: str) -> Path:
