@@ -62,9 +62,9 @@ def test_without_a_header_the_first_row_counts_and_columns_have_numbers(lab: Lab
 
 
 def test_a_cut_sample_does_not_mislead_the_search_for_the_separator(lab: Lab) -> None:
-    """The last row of the sample is cut; with two rows in it that would be half of all."""
-    content = "a,b,c;d\n" + f"1,{'2' * 40_000},3;4\n" * 3
-    assert lab.count(content)["delimiter"] == ","
+    """The sample ends inside the long value, before its semicolon, so that only the comma fits there."""
+    content = "x,y;z\n" + f"1,{'2' * 40_000};3\n" * 3
+    assert lab.count(content)["delimiter"] == ";"
 
 
 ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]

@@ -1,5 +1,6 @@
 """The number of different values is exact, also when memory holds only a few of them."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,11 @@ def test_the_memory_is_shared_by_all_columns(tmp_path: Path, monkeypatch: pytest
 def test_long_values_are_told_apart_by_their_ends(tmp_path: Path) -> None:
     texts = [LONG, LONG + "a", LONG + "b", LONG + "a", LONG[1:], "é" * 100, "é" * 101]
     assert counted(tmp_path, [[[text]] for text in texts], 1) == [6]
+
+
+def test_a_value_that_reads_like_the_digest_of_another_is_a_value_of_its_own(tmp_path: Path) -> None:
+    digest = hashlib.blake2b((LONG + "a").encode(), digest_size=20).hexdigest()
+    assert counted(tmp_path, [[[LONG + "a"]], [[digest]]], 1) == [2]
 
 
 @settings(deadline=None)
