@@ -1,7 +1,7 @@
 """How fast mails leave: `make bench`, or `python tools/bench_mail.py`. Figures: `docs/performance.md`.
 
-Everything is real but Mailtrap: a Redis server, the `notifier run` process, TLS. The local Mailtrap runs in this
-process, so that the instant of a mail's arrival and the instant of `publish_completed` come from one clock.
+Everything is real but Mailtrap: a Redis server, the `notifier run` process, TLS. The local Mailtrap runs in
+this process, so that the instant of a mail's arrival and that of `publish_completed` come from one clock.
 """
 
 import argparse
@@ -15,8 +15,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypedDict
 
 from local_platform import Process
 from platform_core.clock import SystemClock
@@ -36,6 +37,8 @@ from typing_extensions import override
 BIN: Final = Path(sys.executable).parent
 INTENT: Final[dict[str, JsonValue]] = {"email": {"enabled": True, "on": ["SUCCESS", "FAILURE"]}}
 TIMEOUT: Final = 120.0
+RATE_LIMIT: Final = 150
+"""Requests in 10 s that Mailtrap allows for one API token."""
 
 
 class TimedServer(MailtrapServer):
@@ -60,10 +63,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--singles", type=int, default=50, help="mails of the latency run; 0 for none")
     options = parser.parse_args(arguments, _Options())
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
-    seconds: list[float] = []
-    whole = True
-    for run in range(options.runs):
-        seconds.append(throughput(options.mails, options.delay, run + 1))
+    runs = [throughput(options.mails, options.delay, run + 1) for run in range(options.runs)]
+    seconds = [run["seconds"] for run in runs]
     if seconds:
         print(f"throughput: best {min(seconds):.2f} s, median {statistics.median(seconds):.2f} s")
     if options.singles:
@@ -73,7 +74,23 @@ def main(arguments: list[str]) -> int:
             f"single mail: median {statistics.median(waits) * 1000:.1f} ms,"
             f" best {waits[0] * 1000:.1f} ms, 95 % within {worst * 1000:.1f} ms"
         )
-    return 0 if whole else 1
+    return 1 if any(run["lost"] or run["twice"] or run["busiest"] > RATE_LIMIT for run in runs) else 0
+
+
+class Throughput(TypedDict):
+    """One run.
+
+    Attributes:
+        seconds: from the first moment that the notifier could send to the last record.
+        lost: mails that did not arrive.
+        twice: mails that arrived once more.
+        busiest: the most requests in any 10 s.
+    """
+
+    seconds: float
+    lost: int
+    twice: int
+    busiest: int
 
 
 class _Options(argparse.Namespace):
@@ -83,10 +100,10 @@ class _Options(argparse.Namespace):
     singles: int
 
 
-def throughput(mails: int, delay: float, run: int) -> float:
-    """Let one notifier send what is due; return the seconds from its start to the last answer recorded.
+def throughput(mails: int, delay: float, run: int) -> Throughput:
+    """Let one notifier send what is due, and measure.
 
-    The process's own start (interpreter, imports) is not counted: the clock runs from its first request.
+    The start of the process (interpreter, imports) is told but not counted.
     """
     with tempfile.TemporaryDirectory() as name, EmbeddedRedis() as redis_server:
         folder = Path(name)
@@ -97,19 +114,25 @@ def throughput(mails: int, delay: float, run: int) -> float:
         with TimedServer(folder / "ca.pem", delay=delay) as server:
             launched = time.perf_counter()
             with notifier(redis_server.url, server, folder):
+                ready = time.perf_counter()
                 wait_until(lambda: redis.zcard(due_key(EMAIL)) == 0)
                 ended = time.perf_counter()
             ids = Counter(mail["mail"].get("custom_variables", {})["delivery_id"] for mail in server.mails)
-            first, requests = server.arrivals[0], len(server.arrivals)
+            begun, requests = min(ready, server.arrivals[0]), len(server.arrivals)
             busiest = most_in(server.arrivals, 10.0)
         redis.close()
-    taken, twice = len(ids), sum(ids.values()) - len(ids)
+    result: Throughput = {
+        "seconds": ended - begun,
+        "lost": mails - len(ids),
+        "twice": sum(ids.values()) - len(ids),
+        "busiest": busiest,
+    }
     print(
-        f"run {run}: {taken} mails in {requests} requests: {ended - first:.2f} s from the first request"
-        f" to the last record, {ended - launched:.2f} s with the start of the process;"
-        f" at most {busiest} requests in 10 s; {mails - taken} lost, {twice} twice"
+        f"run {run}: {len(ids)} mails in {requests} requests: {ended - begun:.2f} s until all are recorded"
+        f" ({ended - launched:.2f} s with the start of the process); at most {busiest} requests in 10 s;"
+        f" {result['lost']} lost, {result['twice']} twice"
     )
-    return ended - first
+    return result
 
 
 def latency(count: int) -> Iterator[float]:
@@ -124,11 +147,16 @@ def latency(count: int) -> Iterator[float]:
                 time_to_idle(redis)
                 begun = time.perf_counter()
                 complete()
-                wait_until(lambda wanted=number + 1: len(server.arrivals) >= wanted)
+                wait_until(partial(has_arrived, server, number))
                 # The first one pays for the connection and the caches.
                 if number:
                     yield server.arrivals[number] - begun
         redis.close()
+
+
+def has_arrived(server: TimedServer, number: int) -> bool:
+    """Tell whether more requests than that have arrived."""
+    return len(server.arrivals) > number
 
 
 def started_job(redis: RedisClient, job_id: str) -> Callable[[], None]:
@@ -164,7 +192,11 @@ def started_job(redis: RedisClient, job_id: str) -> Callable[[], None]:
         queue_name="default",
     )
     job.publish_started()
-    return lambda: job.publish_completed(result_id="r", result_bytes=5)
+
+    def complete() -> None:
+        job.publish_completed(result_id="r", result_bytes=5)
+
+    return complete
 
 
 def time_to_idle(redis: RedisClient) -> None:
