@@ -11,7 +11,7 @@ JOBS ?= 2000
 WORDS ?=
 export PYTHONPATH := $(CURDIR)/tools
 
-.PHONY: help demo up chaos check check-root $(PACKAGES:%=check-%) fix clean venv lock
+.PHONY: help demo up bench chaos check check-root $(PACKAGES:%=check-%) fix clean venv lock
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -25,6 +25,9 @@ up: venv  ## start every process and stay; one Ctrl-C stops them all
 
 chaos: venv  ## kill and pause the real processes at random, then count what was lost (SEED= SECONDS= JOBS=)
 	@$(BIN)/python -m chaos --seconds $(SECONDS) --jobs $(JOBS) $(if $(SEED),--seed $(SEED)) $(WORDS)
+
+bench: venv  ## measure how fast mails leave: 10,000 due ones, and one alone (see docs/performance.md)
+	@$(BIN)/python tools/bench_mail.py
 
 check: check-root $(PACKAGES:%=check-%)  ## lint, types, import contract, guard and tests with 100 % branch coverage
 	@echo "all checks passed"
