@@ -33,7 +33,7 @@ def test_a_short_run_keeps_every_promise(tmp_path: Path) -> None:
     """Killed and paused at random: one outcome each, no mail lost, none repeated without a cause."""
     words = {
         "--seed": 7, "--seconds": 10, "--jobs": 500, "--rq-jobs": 12, "--notifier-kills": 5,
-        "--worker-kills": 2, "--redis-kills": 1, "--pauses": 2, "--folder": tmp_path / "chaos",
+        "--worker-kills": 2, "--redis-kills": 1, "--pauses": 2, "--trims": 1, "--folder": tmp_path / "chaos",
     }  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-m", "chaos", *(str(part) for pair in words.items() for part in pair)],
@@ -46,6 +46,7 @@ def test_a_short_run_keeps_every_promise(tmp_path: Path) -> None:
     assert "SEED=7" in done.stdout
     assert "5  notifier kill" in done.stdout
     assert "1  redis kill" in done.stdout
+    assert "1  log trimmed while no notifier ran" in done.stdout
     assert "500  outcomes" in done.stdout
     assert "Every promise was kept" in done.stdout
     processes = subprocess.run(["ps", "-A", "-ww", "-o", "args="], check=True, capture_output=True, text=True)
@@ -185,12 +186,12 @@ def test_the_count_sees_a_key_that_lives_for_ever(world: World) -> None:
 def test_a_seed_gives_the_same_plan_again() -> None:
     wishes: Wishes = {
         "seconds": 600.0, "notifiers": 3, "workers": 2, "notifier_kills": 50, "worker_kills": 20,
-        "redis_kills": 5, "pauses": 60,
+        "redis_kills": 5, "pauses": 60, "trims": 7,
     }  # fmt: skip
     plan = plan_blows(wishes, Random(5))
     assert plan == plan_blows(wishes, Random(5)) != plan_blows(wishes, Random(6))
     kills = Counter(blow["victim"] for blow in plan if blow["blow"] != "pause")
-    assert kills == {"notifier": 50, "worker": 20, "redis": 5}
+    assert kills == {"notifier": 50, "worker": 20, "redis": 5, "log": 7}
     assert [blow["at"] for blow in plan] == sorted(blow["at"] for blow in plan)
     assert any(blow["lasts"] >= LONG_PAUSE[0] for blow in plan)
     assert all(blow["lasts"] < LONG_PAUSE[0] for blow in plan if blow["victim"] == "redis")

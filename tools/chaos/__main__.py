@@ -27,6 +27,7 @@ class _Words(argparse.Namespace):
     worker_kills: int | None
     redis_kills: int | None
     pauses: int | None
+    trims: int | None
     well: bool
     email_log: bool
     patient: bool
@@ -38,7 +39,11 @@ def main(arguments: Sequence[str]) -> int:
     options = read_options(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
     print(f"seed {options['seed']} (SEED={options['seed']} repeats the plan)", flush=True)
-    result = run(options, lambda line: print(line, flush=True))
+    try:
+        result = run(options, lambda line: print(line, flush=True))
+    except KeyboardInterrupt:
+        print("interrupted; everything is stopped")
+        return 130
     repeats = "".join(f"{line}\n" for line in list_repeats(result))
     (options["folder"] / REPEATS).write_text(repeats, "utf-8")
     for line in report_on(options, result):
@@ -63,6 +68,7 @@ def read_options(arguments: Sequence[str]) -> Options:
     parser.add_argument("--worker-kills", type=int, help="default: one in 10 seconds")
     parser.add_argument("--redis-kills", type=int, help="default: one in 20 seconds")
     parser.add_argument("--pauses", type=int, help="default: one in 8 seconds")
+    parser.add_argument("--trims", type=int, help="of the log, while no notifier runs (default: one in 30)")
     parser.add_argument("--well", action="store_true", help="a mail service that never misbehaves")
     parser.add_argument(
         "--email-log", action="store_true", help="send for real, where a log settles what is in doubt"
@@ -90,6 +96,7 @@ def read_options(arguments: Sequence[str]) -> Options:
             "worker_kills": share(words.worker_kills, 10),
             "redis_kills": share(words.redis_kills, 20),
             "pauses": share(words.pauses, 8),
+            "trims": share(words.trims, 30),
         },
         "well": words.well,
         "email_log": words.email_log,

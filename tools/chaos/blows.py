@@ -3,7 +3,9 @@
 from random import Random
 from typing import Final, Literal, TypeAlias, TypedDict
 
-Victim: TypeAlias = Literal["notifier", "worker", "redis"]
+Victim: TypeAlias = Literal["notifier", "worker", "redis", "log"]
+
+# `log` is the durable log, trimmed while no notifier runs.
 
 Blow: TypeAlias = Literal["kill", "kill_with_children", "kill_children", "pause"]
 """`kill` and `pause` are SIGKILL and SIGSTOP. A worker has children: the work horse and RQ's scheduler."""
@@ -28,6 +30,7 @@ class Wishes(TypedDict):
         worker_kills: the same for workers, their children included.
         redis_kills: how often Redis is killed and started again.
         pauses: how many SIGSTOPs, over all.
+        trims: how often every notifier is killed and the durable log is trimmed before they are back.
     """
 
     seconds: float
@@ -37,6 +40,7 @@ class Wishes(TypedDict):
     worker_kills: int
     redis_kills: int
     pauses: int
+    trims: int
 
 
 class PlannedBlow(TypedDict):
@@ -76,6 +80,9 @@ def plan_blows(wishes: Wishes, random: Random) -> list[PlannedBlow]:
         if victim != "redis" and wishes["seconds"] >= LONG_PAUSES_FROM and random.random() < LONG_SHARE:
             lasts = random.uniform(*LONG_PAUSE)
         blows.append(_blow(victim, random.randrange(count), "pause", lasts, wishes, random))
+    blows += [
+        _blow("log", 0, "kill", random.uniform(0.5, 3.0), wishes, random) for _ in range(wishes["trims"])
+    ]
     return sorted(blows, key=lambda blow: blow["at"])
 
 

@@ -41,6 +41,7 @@ _KEYS_AT_ONCE: Final = 1000
 class Outcome(TypedDict):
     """One outcome in the durable log."""
 
+    entry_id: str
     job_id: str
     run: int
     word: EventWord
@@ -94,6 +95,7 @@ def count_all(
     *,
     acknowledged: set[str],
     taken: Counter[str],
+    trimmed: Sequence[Outcome] = (),
 ) -> Count:
     """Compare what was asked for with what came of it.
 
@@ -103,8 +105,9 @@ def count_all(
         jobs: as planned.
         acknowledged: the jobs that Redis has acknowledged.
         taken: how often the mail service took each delivery.
+        trimmed: outcomes that the log no longer has.
     """
-    outcomes = list(read_outcomes(redis))
+    outcomes = [*trimmed, *read_outcomes(redis)]
     planned = {job["job_id"]: job for job in jobs}
     expected = expected_mails(outcomes, planned)
     records = {name: deliveries.find(name) for name in expected}
@@ -140,10 +143,9 @@ def read_outcomes(redis: RedisClient) -> Iterator[Outcome]:
         for entry in page:
             event = decode_job_event(entry["fields"]["event"])
             run = int(entry["fields"]["run"])
-            if is_completed(event):
-                yield {"job_id": event["job_id"], "run": run, "word": "SUCCESS"}
-            elif is_failed(event):
-                yield {"job_id": event["job_id"], "run": run, "word": "FAILURE"}
+            word: EventWord = "SUCCESS" if is_completed(event) else "FAILURE"
+            if is_completed(event) or is_failed(event):
+                yield {"entry_id": entry["entry_id"], "job_id": event["job_id"], "run": run, "word": word}
         start = f"({page[-1]['entry_id']}"
 
 

@@ -143,11 +143,12 @@ class RedisMember:
         self._folder = folder
         self.server = EmbeddedRedis(folder=folder, append_only=True)
         self._up = False
+        self._paused = False
 
     @property
-    def running(self) -> bool:
-        """True between start and kill."""
-        return self._up
+    def answering(self) -> bool:
+        """True unless it is down or paused."""
+        return self._up and not self._paused
 
     def start(self) -> None:
         """Start it on the data that is there, unless it runs."""
@@ -161,6 +162,7 @@ class RedisMember:
             return False
         if blow == "pause":
             send(self._pids(), signal.SIGSTOP)
+            self._paused = True
         else:
             self.server.kill()
             self._up = False
@@ -169,6 +171,7 @@ class RedisMember:
     def recover(self) -> None:
         """End a pause, or start it again."""
         send(self._pids(), signal.SIGCONT)
+        self._paused = False
         self.start()
 
     def stop(self) -> None:

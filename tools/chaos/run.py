@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
-from typing import Final, TypedDict
+from typing import Final, Protocol, TypedDict
 
 from local_platform import BIN, wait_until
 from platform_core.clock import Clock, SystemClock
@@ -18,9 +18,10 @@ from platform_notify.delivery_store import DeliveryStore
 from platform_notify.replay import replay_dead
 from platform_workers.redis import connect
 
-from chaos.blows import PlannedBlow, Wishes, plan_blows
+from chaos.blows import Blow, PlannedBlow, Wishes, plan_blows
 from chaos.counting import Count, count_all
 from chaos.jobs import plan_jobs
+from chaos.log_trimming import TrimmedLog
 from chaos.mail_service import MoodyMailtrap
 from chaos.processes import Member, RedisMember, processes_of, stop_all, wait_gone
 from chaos.publishing import Publisher
@@ -30,6 +31,8 @@ TOOLS: Final = Path(__file__).parent.parent
 ORPHAN_SECONDS: Final = 20.0
 SETTLE_SECONDS: Final = 240.0
 PATIENT_SECONDS: Final = 3600.0
+
+NAMES: Final = {"log": "log trimmed while no notifier ran"}
 
 SANDBOX: Final = {"MAILTRAP_USE_SANDBOX": "true", "MAILTRAP_INBOX_ID": "1"}
 EMAIL_LOG: Final = {"MAILTRAP_USE_SANDBOX": "false", "MAILTRAP_ACCOUNT_ID": "1"}
@@ -86,6 +89,16 @@ class Result(TypedDict):
     broken: list[str]
 
 
+class Victim(Protocol):
+    """What can be hit and comes back."""
+
+    def strike(self, blow: Blow) -> bool:
+        """Hit it; False if there was nothing to hit."""
+
+    def recover(self) -> None:
+        """Bring it back."""
+
+
 class Stage:
     """The processes of a run, while they run."""
 
@@ -102,6 +115,7 @@ class Stage:
             Member(f"notifier-{n}", [str(BIN / "notifier"), "run"], environ, logs / f"notifier-{n}.log")
             for n in range(options["wishes"]["notifiers"])
         ]
+        self.log = TrimmedLog(self.url, self.redis, self.notifiers)
         command = [sys.executable, "-m", "chaos.worker", self.url, str(folder)]
         self.workers = [
             Member(f"worker-{n}", command, environ, logs / f"worker-{n}.log")
@@ -113,7 +127,7 @@ class Stage:
         """Every process but Redis."""
         return [*self.notifiers, *self.workers]
 
-    def victim(self, blow: PlannedBlow) -> Member | RedisMember:
+    def victim(self, blow: PlannedBlow) -> Victim:
         """Return who gets a blow."""
         match blow["victim"]:
             case "notifier":
@@ -122,6 +136,8 @@ class Stage:
                 return self.workers[blow["number"]]
             case "redis":
                 return self.redis
+            case "log":
+                return self.log
 
     def is_orphan(self, pid: int) -> bool:
         """Tell whether a process of the folder has outlived its worker; Redis is none."""
@@ -195,9 +211,10 @@ def _play(options: Options, stage: Stage, random: Random, say: Callable[[str], N
         jobs,
         acknowledged=publisher.acknowledged,
         taken=stage.mailtrap.taken,
+        trimmed=stage.log.outcomes,
     )
     publisher.stop()
-    broken = list(count["broken"])
+    broken = [*count["broken"], *(name for name in hit if "by itself" in name)]
     if len(publisher.acknowledged) < len(jobs):
         broken.append(f"only {len(publisher.acknowledged)} of {len(jobs)} jobs came in {publisher.fault}")
     return {
@@ -215,7 +232,7 @@ def _play(options: Options, stage: Stage, random: Random, say: Callable[[str], N
 
 def let_blows_fall(
     blows: Sequence[PlannedBlow],
-    victim: Callable[[PlannedBlow], Member | RedisMember],
+    victim: Callable[[PlannedBlow], Victim],
     clock: Clock,
     until: float,
 ) -> Counter[str]:
@@ -229,7 +246,7 @@ def let_blows_fall(
     """
     started, pause = clock.monotonic(), threading.Event()
     hit: Counter[str] = Counter()
-    recoveries: list[tuple[float, Member | RedisMember]] = []
+    recoveries: list[tuple[float, Victim]] = []
     coming = [*blows]
     while coming or recoveries or clock.monotonic() < until:
         now = clock.monotonic()
@@ -239,17 +256,26 @@ def let_blows_fall(
         if coming and started + coming[0]["at"] <= now:
             blow = coming[0]
             member = victim(blow)
-            if any(member is down for _, down in recoveries):
+            down = [other for _, other in recoveries]
+            if member in down or (blow["victim"] == "notifier" and any(map(is_log, down))):
                 # It is down or paused already: the blow falls when it is up again.
                 coming[0] = {**blow, "at": blow["at"] + 0.2}
                 coming.sort(key=lambda planned: planned["at"])
                 continue
             del coming[0]
-            if member.strike(blow["blow"]):
-                hit[f"{blow['victim']} {blow['blow']}"] += 1
+            if not member.strike(blow["blow"]):
+                hit[f"{blow['victim']} had ended by itself"] += 1
+                member.recover()
+                continue
+            hit[NAMES.get(blow["victim"], f"{blow['victim']} {blow['blow']}")] += 1
             recoveries.append((clock.monotonic() + blow["lasts"], member))
         pause.wait(0.01)
     return hit
+
+
+def is_log(victim: Victim) -> bool:
+    """Tell whether a victim is the log: while it is down, so are all notifiers."""
+    return isinstance(victim, TrimmedLog)
 
 
 def _stop_and_shorten(stage: Stage, clock: Clock) -> Shortened:
