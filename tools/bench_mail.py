@@ -131,7 +131,8 @@ def throughput(mails: int, delay: float, run: int) -> Throughput:
     }
     print(
         f"run {run}: {len(ids)} mails in {requests} requests: {ended - begun:.2f} s until all are recorded"
-        f" ({ended - launched:.2f} s with the start of the process, {used:.2f} s of CPU); at most {busiest} requests in 10 s;"
+        f" ({ended - launched:.2f} s with the start of the process, {used:.2f} s of CPU);"
+        f" at most {busiest} requests in 10 s;"
         f" {result['lost']} lost, {result['twice']} twice"
     )
     return result
