@@ -8,6 +8,7 @@ from litestar.datastructures import State
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
+from jobs_api.http.deliveries import delivery_routes
 from jobs_api.http.events import event_routes
 from jobs_api.http.files import file_routes
 from jobs_api.http.health import health_routes
@@ -37,6 +38,7 @@ def make_app(services: Services) -> Litestar:
             file_routes(services),
             job_routes(services),
             event_routes(services),
+            delivery_routes(services),
             health_routes(services),
             page_routes(services),
         ],
