@@ -187,8 +187,8 @@ def _batch(guard: _GuardedBytes, records: _Records, size: int) -> list[list[str]
 def _paused_collector() -> Iterator[None]:
     """Keep the cyclic garbage collector from looking through new rows again and again: half of the time."""
     was_enabled = gc.isenabled()
-    gc.disable()
     try:
+        gc.disable()
         yield
     finally:
         if was_enabled:
