@@ -20,8 +20,8 @@ from jobs_api.files.payloads import CanonicalizePayload
 from jobs_api.files.progress import Progress, ProgressReport
 
 MAX_BYTES: Final = 16 << 20
-"""16 MiB: JSON has to be held in memory as a whole. Measured at the limit: 120 MB for records of the usual kind,
-480 MB for the worst, which is nothing but empty arrays."""
+"""16 MiB: JSON has to be held in memory as a whole. Measured at the limit: 120 MB for usual records, 480 MB
+for the worst, which is nothing but empty arrays."""
 
 MAX_DEPTH: Final = 200
 """Arrays and objects inside each other. The writing is recursive and must stay below Python's limit."""
