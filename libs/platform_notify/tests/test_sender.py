@@ -16,8 +16,9 @@ from platform_notify.deliveries import EMAIL, Delivery
 from platform_notify.delivery_store import DeliveryStore
 from platform_notify.messages import MailMessage
 from platform_notify.providers.base import ErrorClass, SendResult, failed, sent
+from platform_notify.rate_limit import RateRule
 from platform_notify.rendering import TEMPLATE_VERSION, MailFacts, RenderedMail, render_mail
-from platform_notify.sender import AttemptReport, BatchReport, Round, Sender
+from platform_notify.sender import AttemptReport, BatchReport, Round, Sender, SenderConfig
 
 LEASE = timedelta(seconds=75)
 
@@ -55,9 +56,18 @@ class Bench:
         *,
         batch: int = 10,
         render: Callable[[MailFacts], RenderedMail] = render_mail,
+        rate: RateRule | None = None,
     ) -> Sender:
         tokens = count()
         sender_id = id(tokens)
+        config: SenderConfig = {
+            "channel": EMAIL,
+            "batch": batch,
+            "lease": LEASE,
+            "when_unsure": "resend",
+        }
+        if rate is not None:
+            config["rate"] = rate
         return Sender(
             store=self.store,
             circuit=self.circuit,
@@ -67,7 +77,7 @@ class Bench:
             clock=self.clock,
             logger=self.logger,
             observer=self.counts,
-            config={"channel": EMAIL, "batch": batch, "lease": LEASE, "when_unsure": "resend"},
+            config=config,
             jitter=lambda: 0.0,
             new_token=lambda: f"{sender_id}-{next(tokens)}",
         )
@@ -471,3 +481,21 @@ def test_a_round_says_when_to_come_back(bench: Bench) -> None:
         "claimed": 0,
         "again_at": NOON + timedelta(seconds=5),
     }
+
+
+def test_an_empty_bucket_puts_the_next_batch_off_until_there_is_a_permit(
+    redis: RedisClient, clock: FakeClock, logger: FakeLogger
+) -> None:
+    rule: RateRule = {"key": "notify:rate:test", "burst": 2, "interval": timedelta(milliseconds=100)}
+    bench = Bench(redis, clock, logger)
+    bench.queue("j1", "j2", "j3")
+    sender = bench.another(batch=1, rate=rule)
+    assert [sender.run_once()["verdict"] for _ in range(2)] == ["claimed", "claimed"]
+    assert sender.run_once() == {
+        "verdict": "limited",
+        "claimed": 0,
+        "again_at": NOON + timedelta(milliseconds=100),
+    }
+    assert len(bench.provider.batches) == 2
+    clock.advance(0.1)
+    assert sender.run_once()["verdict"] == "claimed"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from notifier_kit import complete_job, get, settings_for, wait_until
 from platform_core.clock import SystemClock
+from platform_core.job_events import TURKIC
 from platform_notify.deliveries import EMAIL
 from platform_notify.delivery_store import DeliveryStore
 from platform_notify.messages import MailMessage
@@ -80,3 +81,20 @@ def test_outcomes_are_heard_while_the_provider_raises(
             complete_job(redis, f"j{number}")
         wait_until(heard_all(redis))
         wait_until(lambda: get(port, "/readyz")[0] == 200)
+
+
+@pytest.mark.parametrize(("choice", "waiting", "dead"), [("resend", 1, 0), ("hold", 0, 1)])
+def test_a_mail_without_an_answer_is_kept_or_given_up_as_the_operator_chose(
+    server: EmbeddedRedis, redis: RedisClient, tmp_path: Path, choice: str, waiting: int, dead: int
+) -> None:
+    mailtrap = MailtrapServer(tmp_path / "ca.pem")
+    mailtrap.answer_always(error(500))
+    store = DeliveryStore(redis, SystemClock())
+    environ = {**mailtrap_settings(server, tmp_path, mailtrap), "MAIL_WHEN_UNSURE": choice}
+    with running(environ), mailtrap:
+        complete_job(redis, "j1")
+        wait_until(
+            lambda: any(note for one in store.of_job(TURKIC, "j1") for note in one.get("attempts", []))
+        )
+    sizes = store.sizes(EMAIL)
+    assert (sizes["waiting"], sizes["dead"]) == (waiting, dead)
