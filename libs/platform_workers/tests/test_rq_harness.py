@@ -250,6 +250,45 @@ def test_an_attempt_taken_from_the_queue_and_never_begun_is_settled(plant: Plant
     assert plant.outcomes() == Counter([job_id])
 
 
+def test_an_attempt_marked_as_started_and_never_begun_is_settled(plant: Plant) -> None:
+    """A worker that dies after RQ has marked the attempt as started, before its horse has begun it."""
+    job_id = plant.submit("go well", max_attempts=2)
+    worker = make_worker(plant.config(), redis=plant.redis, clock=FakeClock(), logger=FakeLogger())
+    queue = worker.queues[0]
+    job = queue.fetch_job(f"shop-{job_id}-1-1")
+    assert job is not None
+    worker.prepare_execution(job)
+    worker.prepare_job_execution(job)
+    (execution,) = plant.redis.zrange(f"rq:wip:{QUEUE}", 0, -1)
+    look_for_abandoned: Callable[[], None] = worker.clean_registries
+    look_for_abandoned()
+    assert plant.record(job_id)["attempt_count"] == 0, "its worker may still be alive"
+    plant.redis.zadd(f"rq:wip:{QUEUE}", {execution: 1})
+    look_for_abandoned()
+    record = plant.record(job_id)
+    assert (record["status"], record["attempt_count"]) == ("queued", 1)
+    assert queue.fetch_job(f"shop-{job_id}-1-2") is not None
+
+
+def test_another_fault_than_that_of_a_lost_worker_settles_nothing(plant: Plant) -> None:
+    job_id = plant.submit("go well", max_attempts=1)
+    worker = make_worker(plant.config(), redis=plant.redis, clock=FakeClock(), logger=FakeLogger())
+    job = worker.queues[0].fetch_job(f"shop-{job_id}-1-1")
+    assert job is not None
+    worker.handle_exception(job, ValueError, ValueError("boom"), None)
+    assert plant.record(job_id)["status"] == "queued"
+
+
+def test_the_lock_of_a_worker_killed_while_it_looked_ends_soon(plant: Plant) -> None:
+    worker = make_worker(plant.config(), redis=plant.redis, clock=FakeClock(), logger=FakeLogger())
+    queue = worker.queues[0]
+    assert queue.acquire_maintenance_lock()
+    assert not queue.acquire_maintenance_lock()
+    assert 0 < plant.redis.ttl(f"rq:clean_registries:{QUEUE}") <= 60
+    queue.release_maintenance_lock()
+    assert queue.acquire_maintenance_lock()
+
+
 def test_a_busy_worker_renews_its_lease_and_endures_an_outage(plant: Plant, server: EmbeddedRedis) -> None:
     job_id = plant.submit("go well")
     logger = FakeLogger()

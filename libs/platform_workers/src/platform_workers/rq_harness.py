@@ -9,13 +9,15 @@ worker of the domain settles the attempt.
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final, NotRequired, Protocol, TypedDict
+from typing import Final, NotRequired, Protocol, TypeAlias, TypedDict
 
 from platform_core.clock import Clock, SystemClock
 from platform_core.job_events import JobDomain, default_events_channel, job_domain
 from platform_core.logging import Logger, get_logger
+from redis import Redis
 from redis.client import Pipeline
 from rq import Queue, Worker
+from rq.exceptions import AbandonedJobError
 from rq.executions import Execution
 from rq.job import Job
 from rq.registry import StartedJobRegistry
@@ -35,6 +37,12 @@ RENEWAL_SECONDS: Final = 10
 
 HORSE_DIED: Final = "the worker process ended unexpectedly"
 """What a job's failure says when its process gave no reason."""
+
+MAINTENANCE_SECONDS: Final = 60
+"""How long a worker may look for abandoned attempts before another one may, too.
+
+RQ's own quarter of an hour is how long such attempts would lie when a worker is killed while it looks.
+"""
 
 RESTART_PAUSE_SECONDS: Final = 1.0
 """Pause before a worker that lost Redis begins again."""
@@ -97,6 +105,21 @@ def runner_for(runner: AttemptRunner, domain: JobDomain) -> AttemptRunner:
     )
 
 
+AbandonedHandler: TypeAlias = Callable[[Job, type[BaseException], object, object], None]
+"""What RQ calls with a job, and with the class, the value and the traceback of its fault."""
+
+
+class PlatformQueue(Queue):
+    """RQ's queue; the lock of a worker that was killed while it looked for abandoned attempts ends soon."""
+
+    @override
+    def acquire_maintenance_lock(self) -> bool:
+        """Take the lock, so that one worker looks at a time; False if another one has it."""
+        connection: Redis = self.connection
+        key: str = self.registry_cleaning_key
+        return bool(connection.set(key, 1, nx=True, ex=MAINTENANCE_SECONDS))
+
+
 class PlatformWorker(Worker):
     """RQ's worker, which also keeps leases and settles what a dead horse left behind."""
 
@@ -104,6 +127,8 @@ class PlatformWorker(Worker):
         """Give the worker the runner of its process."""
         self._runner = runner
         self._platform_log = logger
+        push: Callable[[AbandonedHandler], None] = self.push_exc_handler
+        push(self._settle_abandoned)
 
     @override
     def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
@@ -158,6 +183,15 @@ class PlatformWorker(Worker):
         except _REDIS_AWAY as error:
             self._platform_log.warning("worker.redis_away", error=str(error))
 
+    def _settle_abandoned(self, job: Job, kind: type[BaseException], _error: object, _trace: object) -> None:
+        """Settle an attempt that RQ is about to give up because its worker is gone.
+
+        Its job may still be `queued`: the worker died after RQ had marked the attempt as started and before
+        the horse began it, so no lease tells of it. A fault here leaves it to RQ's next look.
+        """
+        if issubclass(kind, AbandonedJobError):
+            self._settle(job)
+
     def _settle(self, job: Job) -> None:
         domain, job_id, run, attempt = _arguments(job)
         runner_for(self._runner, domain).settle_dead(job_id, run, attempt, HORSE_DIED)
@@ -191,7 +225,7 @@ def make_worker(config: WorkerConfig, *, redis: RedisClient, clock: Clock, logge
     )
     _Process.runner = runner
     worker = PlatformWorker(
-        [config["queue_name"]],
+        [PlatformQueue(config["queue_name"], connection=redis.connection)],
         name=name,
         connection=redis.connection,
         job_monitoring_interval=RENEWAL_SECONDS,
