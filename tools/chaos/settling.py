@@ -48,13 +48,13 @@ def cut_waits_short(redis: RedisClient, clock: Clock) -> Shortened:
     leases = redis.zrange(f"{CHAOS}:jobs:leases", 0, -1)
     for job_id in leases:
         redis.zadd(f"{CHAOS}:jobs:leases", {job_id: 1})
-    # RQ's own: attempts that a killed worker had taken, and the lock of a killed scheduler.
+    # RQ's own: attempts that a killed worker had taken, and the locks that it held.
     for execution in redis.zrange(f"rq:wip:{QUEUE}", 0, -1):
         redis.zadd(f"rq:wip:{QUEUE}", {execution: 1})
     taken = f"rq:queue:{QUEUE}:intermediate"
     for attempt in redis.lrange(taken, 0, -1):
         redis.set(f"{taken}:first_seen:{attempt}", "1", expire_seconds=3600)
-    redis.delete(f"rq:scheduler-lock:{QUEUE}")
+    redis.delete(f"rq:scheduler-lock:{QUEUE}", f"rq:clean_registries:{QUEUE}")
     return {"claims": claims, "retries": retries, "leases": len(leases)}
 
 
