@@ -3,7 +3,7 @@
 import hashlib
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Final, TypeAlias, TypedDict, TypeVar
@@ -117,7 +117,11 @@ def remove_leftovers(work_folder: Path, *, before: datetime) -> int:
     """
     if not work_folder.is_dir():
         return 0
-    old = [path for path in work_folder.iterdir() if path.stat().st_mtime < before.timestamp()]
-    for path in old:
-        shutil.rmtree(path, ignore_errors=True)
-    return len(old)
+    removed = 0
+    for path in work_folder.iterdir():
+        # Another worker of this machine may be faster.
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < before.timestamp():
+                shutil.rmtree(path)
+                removed += 1
+    return removed

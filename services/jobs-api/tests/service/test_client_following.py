@@ -118,6 +118,18 @@ def test_an_api_that_stays_away_is_given_up() -> None:
     assert len(waits) == 3
 
 
+def test_each_time_it_answers_the_patience_begins_anew() -> None:
+    answers: list[httpx.Response | Exception] = []
+    for status in ("queued", "processing", "completed"):
+        answers += [
+            stream(("state", state(status))),
+            httpx.ConnectError("refused"),
+            httpx.ConnectError("refused"),
+        ]
+    updates = list(follow(api_that(answers), "files", "j", wait=lambda _: None, attempts=3))
+    assert kinds(updates)[-1] == "state"
+
+
 def test_a_job_that_is_not_there_is_refused() -> None:
     answer = httpx.Response(404, json={"detail": "there is no job files/j"})
     with pytest.raises(RefusedError, match="there is no job files/j"):

@@ -1,13 +1,14 @@
 """Uploading and downloading over HTTP: raw bodies, forms, limits, names that try to be paths."""
 
 import hashlib
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from platform_workers.redis import RedisClient
-from service_kit import CSV, Service, json_of, running_api, wait_until
+from service_kit import CSV, PATIENCE, Service, json_of, running_api, wait_until
 
 from jobs_api.object_store import FileStore
 
@@ -167,6 +168,13 @@ def test_a_file_over_the_limit_is_refused_and_nothing_is_stored(
         assert json_of(answer)["detail"] == "The file is too large: at most 30,000 bytes are taken."
         assert service["http"].post("/v1/files", content=b"x" * 30_000).status_code == 201
     assert len(stored_files(tmp_path)) == 2
+
+
+def test_a_length_over_the_limit_is_refused_before_anything_is_sent(service: Service) -> None:
+    port = int(service["url"].rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
+        connection.sendall(b"POST /v1/files HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n")
+        assert connection.recv(1000).startswith(b"HTTP/1.1 413")
 
 
 def test_an_upload_that_breaks_off_leaves_nothing(

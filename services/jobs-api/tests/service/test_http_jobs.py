@@ -194,6 +194,9 @@ def test_there_is_no_result_before_the_job_is_completed(service: Service) -> Non
     context.publish_started()
     context.publish_failed("system", "boom")
     assert service["http"].get(f"/v1/jobs/files/{job_id}/result").status_code == 409
+    # A job that is run again still has the result of its run before.
+    service["redis"].hset(job_key(FILES, job_id), {"result_id": upload(service)})
+    assert service["http"].get(f"/v1/jobs/files/{job_id}/result").status_code == 409
 
 
 def test_a_result_that_is_gone_is_a_404(service: Service) -> None:
