@@ -172,7 +172,7 @@ def test_explain_tells_the_story_of_a_job(
         wait_until(lambda: bool(notifier.lines("notifier.delivery_sent")))
     assert run(["explain", "turkic", "j1"], environ) == 0
     text = capsys.readouterr().out
-    assert text.startswith("Job j1 of turkic:\n\nRun 1 succeeded; heard at ")
+    assert text.startswith("Job j1 of turkic:\n\nRun 1 succeeded at ")
     assert "Mail to anna@example.com" in text
     assert "  Sent at " in text
 
@@ -204,6 +204,7 @@ def test_a_key_that_is_refused_opens_the_circuit_and_is_shown_nowhere(
             complete_job(redis)
             wait_until(lambda: bool(notifier.lines("notifier.circuit_opened")))
             complete_job(redis, "j2")
+            wait_until(lambda: get(notifier.port(), "/readyz")[0] == 503)
             status, told = get(notifier.port(), "/readyz")
             wait_until(lambda: redis.zcard("notify:due:email") == 2)
             metrics = get(notifier.port(), "/metrics")[1]

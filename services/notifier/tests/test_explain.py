@@ -2,11 +2,15 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from platform_core.job_events import TURKIC
+from platform_notify.circuit import CircuitState
 from platform_notify.decision import Layer
-from platform_notify.deliveries import AttemptNote, Delivery
+from platform_notify.deliveries import MAX_ATTEMPT_NOTES, AttemptNote, Delivery
+from platform_notify.intent import JobSnapshot
+from platform_notify.providers.base import ErrorClass
 
-from notifier.explain import LAYER_WORDS, explain_job
+from notifier.explain import FAULT_WORDS, LAYER_WORDS, explain_job
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
@@ -35,7 +39,7 @@ def delivery() -> Delivery:
             "attempts": None,
             "created_at": None,
             "started_at": None,
-            "finished_at": None,
+            "finished_at": NOON - timedelta(seconds=1),
             "result_id": None,
             "result_bytes": None,
             "link": None,
@@ -57,12 +61,35 @@ def note(result: str, *, ambiguous: bool = False) -> AttemptNote:
     return found
 
 
-def told(*deliveries: Delivery) -> str:
-    return "\n".join(explain_job(TURKIC, "j1", list(deliveries)))
+CLOSED: CircuitState = {"state": "closed"}
 
 
-def test_nothing_is_told_with_what_may_be_the_reason() -> None:
-    assert told().startswith("Nothing is recorded about mails for job j1 of turkic.\nEither it has not ended")
+def told(*deliveries: Delivery, job: JobSnapshot | None = None, circuit: CircuitState = CLOSED) -> str:
+    return "\n".join(explain_job(TURKIC, "j1", list(deliveries), job, circuit))
+
+
+def snapshot(status: str) -> JobSnapshot:
+    return {"ours": True, "run": 1, "status": status, "fields": {}}
+
+
+def test_without_a_job_and_a_delivery_the_id_is_asked_for() -> None:
+    assert told() == (
+        "Nothing is recorded about mails for job j1 of turkic.\n"
+        "There is no record of such a job. Is the id right? Records go 30 days after the end."
+    )
+
+
+def test_a_job_that_has_not_ended_has_no_mail_yet() -> None:
+    assert told(job=snapshot("processing")).endswith(
+        "The job has not ended: its status is processing. Mails come after the end."
+    )
+    assert "its status is not given." in told(job=snapshot(""))
+
+
+@pytest.mark.parametrize("status", ["completed", "failed", "cancelled"])
+def test_a_job_that_ended_unheard_leads_to_the_notifier(status: str) -> None:
+    text = told(job=snapshot(status))
+    assert f"The job has ended: its status is {status}. Either no notifier has heard of it yet" in text
 
 
 def test_a_mail_that_was_sent_after_a_failed_attempt() -> None:
@@ -70,17 +97,45 @@ def test_a_mail_that_was_sent_after_a_failed_attempt() -> None:
     sent["state"] = "sent"
     sent["settled_at"] = NOON + timedelta(seconds=6)
     sent["attempts"] = [note("timeout", ambiguous=True), note("sent")]
+    sent["message_ids"] = ["m-1", "m-2"]
     assert told(sent) == (
         "Job j1 of turkic:\n"
         "\n"
-        "Run 1 failed; heard at 2026-01-02 12:00:00 UTC.\n"
+        "Run 1 failed at 2026-01-02 11:59:59 UTC with an error in its input: 'bad row'."
+        " The notifier heard of it at 2026-01-02 12:00:00 UTC.\n"
         "  Mail to anna@example.com, delivery d1.\n"
-        "  Sent at 2026-01-02 12:00:06 UTC.\n"
-        "  Decided by the job's own record.\n"
-        "  Attempt at 2026-01-02 12:00:01 UTC through smtp, 12 ms: failed (timeout): no answer in 15 s; "
-        "it may have been delivered all the same.\n"
-        "  Attempt at 2026-01-02 12:00:01 UTC through smtp, 12 ms: sent: 250 ok."
+        "  It was decided to send it. That came from the job's own record.\n"
+        "  Attempt at 2026-01-02 12:00:01 UTC through smtp, 12 ms: failed (timeout), the provider gave no"
+        " answer in time: no answer in 15 s. It may have been delivered all the same.\n"
+        "  Attempt at 2026-01-02 12:00:01 UTC through smtp, 12 ms: sent. It answered: 250 ok.\n"
+        "  Sent at 2026-01-02 12:00:06 UTC. The provider took it as m-1, m-2.\n"
+        "  Nothing more happens."
     )
+
+
+def test_a_provider_that_said_nothing_and_gave_no_id() -> None:
+    sent = delivery()
+    sent["state"], sent["attempts"] = "sent", [note("sent")]
+    sent["attempts"][0]["detail"] = ""
+    text = told(sent)
+    assert "sent. It answered: nothing.\n" in text
+    assert "The provider took it.\n" in text
+
+
+def test_how_the_job_ended_is_told() -> None:
+    good, system, silent = delivery(), delivery(), delivery()
+    good["event"] = good["facts"]["event"] = "SUCCESS"
+    system["facts"]["error_kind"] = "system"
+    silent["facts"]["message"] = silent["facts"]["finished_at"] = None
+    assert "Run 1 succeeded at 2026-01-02 11:59:59 UTC. The notifier heard" in told(good)
+    assert "with an error of the system: 'bad row'." in told(system)
+    assert "Run 1 failed with an error in its input. The notifier heard" in told(silent)
+
+
+def test_a_message_of_a_job_cannot_write_lines_of_the_story() -> None:
+    forged = delivery()
+    forged["facts"]["message"] = "x\n  Sent at noon."
+    assert "'x\\n  Sent at noon.'" in told(forged)
 
 
 def test_a_mail_that_was_skipped() -> None:
@@ -89,34 +144,68 @@ def test_a_mail_that_was_skipped() -> None:
     skipped["reason"] = "opted_out"
     text = told(skipped)
     assert "  Mail to nobody, delivery d1.\n" in text
-    assert "  Not sent, because the user has opted out of mail.\n" in text
-    assert "  Decided by the user's preferences." in text
+    assert "  It was decided not to send it. That came from the user's preferences.\n" in text
+    assert "  Not sent, because the user has opted out of mail.\n  Nothing more happens" in text
     skipped["detail"] = "$.context: expected object, found array"
     assert "out of mail ($.context: expected object, found array)." in told(skipped)
     del skipped["reason"]
     assert "because nobody knows why" in told(skipped)
 
 
-def test_a_mail_that_was_given_up() -> None:
+def test_a_mail_that_was_given_up_can_be_replayed() -> None:
     dead = delivery()
     dead["state"], dead["detail"] = "dead", "every attempt failed for 2 hours"
     dead["settled_at"] = NOON + timedelta(hours=2)
-    assert "  Given up at 2026-01-02 14:00:00 UTC: every attempt failed for 2 hours.\n" in told(dead)
+    text = told(dead)
+    assert "  Given up at 2026-01-02 14:00:00 UTC: every attempt failed for 2 hours.\n" in text
+    assert text.endswith("  notifier replay d1")
+    dead["unsure"] = "yes"
+    assert told(dead).endswith("It may have been delivered all the same; then it comes twice.")
 
 
 def test_a_mail_that_waits() -> None:
     waiting = delivery()
-    waiting["due_at"] = NOON + timedelta(seconds=5)
-    assert "  Not sent yet; the next attempt is due at 2026-01-02 12:00:05 UTC.\n" in told(waiting)
-    waiting["claim"] = "token"
-    assert "  It is being sent at this moment.\n" in told(waiting)
+    assert told(waiting).endswith("  Not sent yet; the next attempt is due at 2026-01-02 12:00:00 UTC.")
+    waiting["due_at"], waiting["first_attempt_at"] = NOON + timedelta(seconds=5), NOON
+    assert told(waiting).endswith(
+        "  Not sent yet; the next attempt is due at 2026-01-02 12:00:05 UTC.\n"
+        "  If that fails too it is tried again, and given up after 2026-01-02 14:00:00 UTC."
+    )
+    waiting["unsure"] = "yes"
+    assert told(waiting).endswith("  It may have been delivered before, although nobody could say so.")
+
+
+def test_a_mail_on_its_way() -> None:
+    claimed = delivery()
+    claimed["claim"], claimed["due_at"] = "token", NOON + timedelta(seconds=95)
+    assert told(claimed).endswith(
+        "  It is being sent at this moment.\n"
+        "  Should its notifier have died, another one takes it up after 2026-01-02 12:01:35 UTC."
+    )
+
+
+def test_a_mail_that_waits_for_the_account() -> None:
+    circuit: CircuitState = {"state": "open", "opened_at": NOON, "why": "535 denied"}
+    text = told(delivery(), circuit=circuit)
+    assert (
+        "  Not sent yet. The provider refuses the account since 2026-01-02 12:00:00 UTC: 535 denied\n" in text
+    )
+    assert text.endswith("One mail a minute tries.")
+    assert "refuses the account: no reason given" in told(delivery(), circuit={"state": "open"})
+
+
+def test_attempts_that_were_forgotten_are_told() -> None:
+    long = delivery()
+    long["attempts"] = [note("timeout")] * MAX_ATTEMPT_NOTES
+    assert "  Only the last 20 attempts are kept:\n  Attempt at" in told(long)
 
 
 def test_a_notifier_that_died_in_the_middle_is_told() -> None:
     resent = delivery()
     resent["interrupted"] = 1
-    assert told(resent).endswith(
-        "A notifier ended once before it could tell how an attempt went; the mail may have left."
+    assert (
+        "A notifier ended once before it could tell how an attempt went; the mail may have left.\n"
+        in told(resent)
     )
     resent["interrupted"] = 3
     assert "A notifier ended 3 times before" in told(resent)
@@ -125,16 +214,26 @@ def test_a_notifier_that_died_in_the_middle_is_told() -> None:
 def test_a_replay_is_told() -> None:
     found: Delivery = {**delivery(), "replays": [{"at": NOON, "was": "it was refused"}]}
     assert "  Replayed by hand at 2026-01-02 12:00:00 UTC; given up before: it was refused." in told(found)
+    found["replays"] = [{"at": NOON, "was": ""}]
+    assert "given up before: no reason." in told(found)
 
 
 def test_each_delivery_is_told() -> None:
     other = delivery()
-    other["run"], other["event"] = 2, "SUCCESS"
+    other["run"] = 2
+    other["event"] = other["facts"]["event"] = "SUCCESS"
     text = told(delivery(), other)
-    assert "\n\nRun 1 failed;" in text
-    assert "\n\nRun 2 succeeded;" in text
+    assert "\n\nRun 1 failed at" in text
+    assert "\n\nRun 2 succeeded at" in text
 
 
 def test_every_layer_has_words() -> None:
     layers: tuple[Layer, ...] = ("job", "domain_preferences", "preferences", "default", "platform")
     assert set(LAYER_WORDS) == set(layers)
+
+
+def test_every_fault_has_words() -> None:
+    faults: tuple[ErrorClass, ...] = (
+        "connect", "timeout", "rate_limited", "server", "refused", "auth", "unexpected",
+    )  # fmt: skip
+    assert set(FAULT_WORDS) == set(faults)

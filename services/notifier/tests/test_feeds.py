@@ -16,14 +16,9 @@ from platform_workers.testing import FakeClock, FakeLogger
 from typing_extensions import override
 
 from notifier.feeds import TAKE_OVER_SECONDS, LiveFeed, LogFeed, Tally
-from notifier.figures import Figures
 from notifier.metrics import Metrics
 
 AWAY = RedisUnavailableError("away")
-
-
-def no_figures() -> Figures:
-    raise AWAY
 
 
 class Ear(LiveEvents):
@@ -64,7 +59,7 @@ class Bench:
             config={"channel": EMAIL, "provider_configured": True, "public_url": None},
             wake=lambda: None,
         )
-        self.metrics = Metrics(no_figures)
+        self.metrics = Metrics()
         self.kept = UndecodableStore(redis, clock)
         self.tally = Tally(metrics=self.metrics, undecodable=self.kept)
 

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 from platform_workers.errors import RedisCommandError, RedisUnavailableError
-from platform_workers.testing import FakeLogger
+from platform_workers.testing import FakeClock, FakeLogger
 from typing_extensions import override
 
 from notifier.loops import FIRST_PAUSE, LONGEST_PAUSE, Loop, Outage
@@ -47,7 +47,15 @@ def run(
         if outcome is not None:
             raise outcome
 
-    Loop(name="live", step=step, stopping=stop, outage=Outage(logger), logger=logger).run()
+    Loop(
+        name="live",
+        step=step,
+        stopping=stop,
+        outage=Outage(logger),
+        logger=logger,
+        clock=FakeClock(),
+        patience=60.0,
+    ).run()
     assert left == 0
     return stop
 
@@ -112,7 +120,15 @@ def test_a_stop_ends_a_pause_at_once(logger: FakeLogger) -> None:
         failed.set()
         raise AWAY
 
-    loop = Loop(name="live", step=fail, stopping=stop, outage=Outage(logger), logger=logger)
+    loop = Loop(
+        name="live",
+        step=fail,
+        stopping=stop,
+        outage=Outage(logger),
+        logger=logger,
+        clock=FakeClock(),
+        patience=60.0,
+    )
     action: Callable[[], None] = loop.run
     thread = threading.Thread(target=action)
     thread.start()
@@ -120,3 +136,58 @@ def test_a_stop_ends_a_pause_at_once(logger: FakeLogger) -> None:
     stop.set()
     thread.join(10)
     assert not thread.is_alive()
+
+
+# -- troubles -----------------------------------------------------------------------------------------
+
+
+class Watched:
+    """A loop whose steps the test plays; what it says of itself is noted during each of them."""
+
+    def __init__(self, clock: FakeClock, logger: FakeLogger) -> None:
+        self._clock = clock
+        self._stopping = Stopping()
+        self._plan: list[tuple[float, Exception | None]] = []
+        self.told: list[list[str]] = []
+        self._loop = Loop(
+            name="live",
+            step=self._step,
+            stopping=self._stopping,
+            outage=Outage(logger),
+            logger=logger,
+            clock=clock,
+            patience=60.0,
+        )
+
+    def play(self, *plan: tuple[float, Exception | None]) -> list[list[str]]:
+        """Let each step take so many seconds and end like this."""
+        self._plan = list(plan)
+        self._loop.run()
+        return self.told
+
+    def _step(self) -> None:
+        seconds, outcome = self._plan.pop(0)
+        self._clock.advance(seconds)
+        self.told.append(list(self._loop.troubles()))
+        if not self._plan:
+            self._stopping.set()
+        if outcome is not None:
+            raise outcome
+
+
+def test_a_step_that_does_not_come_back_is_told_until_it_does(clock: FakeClock, logger: FakeLogger) -> None:
+    told = Watched(clock, logger).play((60, None), (61, None), (1, None))
+    assert told == [[], ["The part `live` hangs: for 61 seconds it has not come back."], []]
+
+
+def test_a_loop_that_only_fails_is_told_until_it_is_well(clock: FakeClock, logger: FakeLogger) -> None:
+    fault = ZeroDivisionError("by zero")
+    told = Watched(clock, logger).play((1, fault), (15, fault), (1, fault), (0, None), (20, fault), (1, None))
+    assert told[:2] == [[], []]
+    assert told[2] == ["The part `live` has done nothing but fail for 16 seconds: ZeroDivisionError: by zero"]
+    assert told[4:] == [[], []]
+
+
+def test_an_outage_of_redis_is_no_fault_of_the_loop(clock: FakeClock, logger: FakeLogger) -> None:
+    told = Watched(clock, logger).play((1, ZeroDivisionError()), (20, AWAY), (20, AWAY), (1, None))
+    assert told[2:] == [[], []]

@@ -347,12 +347,21 @@ def test_a_part_that_has_ended_makes_the_notifier_ill(logger: FakeLogger) -> Non
         stopping.wait(30)
 
     loops = [
-        Loop(name=name, step=step, stopping=stopping, outage=outage, logger=logger)
+        Loop(
+            name=name,
+            step=step,
+            stopping=stopping,
+            outage=outage,
+            logger=logger,
+            clock=SystemClock(),
+            patience=60.0,
+        )
         for name, step in (("ends", end), ("waits", wait))
     ]
     threads = LoopThreads(loops)
     threads.start()
     wait_until(lambda: not threads.is_alive())
+    assert threads.troubles() == ["The part `ends` has ended; only a restart brings it back."]
     stopping.set()
     assert threads.join(30, SystemClock()) == []
 
@@ -366,7 +375,7 @@ def test_a_fault_of_one_clean_up_does_not_keep_from_the_next(
             threads=LoopThreads([]),
             health=HealthServer(host="127.0.0.1", port=0, pages={}),
             stopping=threading.Event(),
-            wake=threading.Event(),
+            wakes=[threading.Event()],
             clean_up=[redis.ping, lambda: cleaned.append("second")],
             clock=SystemClock(),
             logger=logger,

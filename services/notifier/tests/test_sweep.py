@@ -19,7 +19,6 @@ from platform_workers.testing import EmbeddedRedis, FakeClock, FakeLogger
 from typing_extensions import override
 
 from notifier.feeds import LogFeed, Tally
-from notifier.figures import Figures
 from notifier.metrics import Metrics
 from notifier.settings import read_settings
 from notifier.wiring import build_service
@@ -80,10 +79,6 @@ def test_a_first_notifier_finds_what_was_trimmed_before_it_came(
 # -- step by step, on the fake and on the real server ---------------------------------------------------
 
 
-def no_figures() -> Figures:
-    raise AssertionError("nobody asks")
-
-
 class FaultyIntake(Intake):
     """Raises these first, one for each event, and takes what comes after."""
 
@@ -116,7 +111,7 @@ class Replica:
         self.feed = LogFeed(
             log=log,
             intake=FaultyIntake(intake, *faults),
-            tally=Tally(metrics=Metrics(no_figures), undecodable=UndecodableStore(redis, clock)),
+            tally=Tally(metrics=Metrics(), undecodable=UndecodableStore(redis, clock)),
             clock=clock,
             logger=self.logger,
         )

@@ -11,8 +11,10 @@ from typing import Final
 from platform_core.clock import SystemClock
 from platform_core.errors import PlatformError, SettingsError
 from platform_core.job_events import job_domain
+from platform_notify.circuit import Circuit
 from platform_notify.deliveries import EMAIL
 from platform_notify.delivery_store import DeliveryStore
+from platform_notify.intent import load_snapshot
 from platform_notify.replay import replay_dead
 
 from notifier.doctor import examine
@@ -112,11 +114,14 @@ def _doctor(settings: NotifierSettings) -> int:
 def _explain(settings: NotifierSettings, name: str, job_id: str) -> int:
     try:
         domain = job_domain(name)
-        deliveries = DeliveryStore(connect_redis(settings), SystemClock()).of_job(domain, job_id)
+        redis, clock = connect_redis(settings), SystemClock()
+        deliveries = DeliveryStore(redis, clock).of_job(domain, job_id)
+        job = load_snapshot(redis, domain, job_id)
+        circuit = Circuit(redis, settings["mail"]["provider"], clock).state()
     except PlatformError as error:
         sys.stderr.write(f"notifier: {error}\n")
         return EXIT_FAULT
-    for line in explain_job(domain, job_id, deliveries):
+    for line in explain_job(domain, job_id, deliveries, job, circuit):
         sys.stdout.write(f"{line}\n")
     return 0
 

@@ -1,12 +1,20 @@
-"""The story of a job's deliveries in plain words, for `notifier explain`."""
+"""The story of a job's deliveries in plain words, for `notifier explain`.
+
+For each delivery: how the job ended, what was decided and by whom, every attempt, where it stands, and what
+happens next.
+"""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Final
 
 from platform_core.job_events import JobDomain
+from platform_notify.circuit import CircuitState
 from platform_notify.decision import SKIP_WORDS, Layer
-from platform_notify.deliveries import AttemptNote, Delivery
+from platform_notify.deliveries import MAX_ATTEMPT_NOTES, AttemptNote, Delivery
+from platform_notify.intent import JobSnapshot
+from platform_notify.providers.base import ErrorClass
+from platform_notify.retry import GIVE_UP_AFTER
 
 LAYER_WORDS: Final[Mapping[Layer, str]] = {
     "job": "the job's own record",
@@ -16,34 +24,55 @@ LAYER_WORDS: Final[Mapping[Layer, str]] = {
     "platform": "the notifier",
 }
 
+FAULT_WORDS: Final[Mapping[ErrorClass, str]] = {
+    "connect": "the provider could not be reached",
+    "timeout": "the provider gave no answer in time",
+    "rate_limited": "the provider asked to wait",
+    "server": "the provider had a fault of its own",
+    "refused": "the provider will not take this mail",
+    "auth": "the provider refuses the account",
+    "unexpected": "something unforeseen went wrong",
+}
 
-def explain_job(domain: JobDomain, job_id: str, deliveries: list[Delivery]) -> Iterator[str]:
+_ENDS: Final = frozenset({"completed", "failed", "cancelled"})
+
+
+def explain_job(
+    domain: JobDomain,
+    job_id: str,
+    deliveries: list[Delivery],
+    job: JobSnapshot | None,
+    circuit: CircuitState,
+) -> Iterator[str]:
     """Tell line by line what became of the mails about a job.
 
     Args:
         domain: the job's domain.
         job_id: the job.
         deliveries: all of them, oldest first.
+        job: the job's record; None if there is none.
+        circuit: that of the provider the settings name.
     """
     if not deliveries:
         yield f"Nothing is recorded about mails for job {job_id} of {domain}."
-        yield "Either it has not ended, or its end was not heard, or that was more than 30 days ago."
+        yield _why_nothing(job)
         return
     yield f"Job {job_id} of {domain}:"
     for delivery in deliveries:
         yield ""
-        yield from explain_delivery(delivery)
+        yield from explain_delivery(delivery, circuit)
 
 
-def explain_delivery(delivery: Delivery) -> Iterator[str]:
+def explain_delivery(delivery: Delivery, circuit: CircuitState) -> Iterator[str]:
     """Tell line by line what became of one delivery."""
-    ended = "succeeded" if delivery["event"] == "SUCCESS" else "failed"
-    to = delivery["recipient"] or "nobody"
-    yield f"Run {delivery['run']} {ended}; heard at {_time(delivery['created_at'])}."
-    yield f"  Mail to {to}, delivery {delivery['delivery_id']}."
-    yield f"  {_state(delivery)}"
-    yield f"  Decided by {LAYER_WORDS[delivery['layer']]}."
-    for note in delivery.get("attempts", []):
+    yield f"{_end(delivery)} The notifier heard of it at {_time(delivery['created_at'])}."
+    yield f"  Mail to {delivery['recipient'] or 'nobody'}, delivery {delivery['delivery_id']}."
+    wanted = "not to send it" if delivery["state"] == "skipped" else "to send it"
+    yield f"  It was decided {wanted}. That came from {LAYER_WORDS[delivery['layer']]}."
+    notes = delivery.get("attempts", [])
+    if len(notes) == MAX_ATTEMPT_NOTES:
+        yield f"  Only the last {MAX_ATTEMPT_NOTES} attempts are kept:"
+    for note in notes:
         yield f"  {_attempt(note)}"
     for replay in delivery.get("replays", []):
         yield f"  Replayed by hand at {_time(replay['at'])}; given up before: {replay['was'] or 'no reason'}."
@@ -51,30 +80,88 @@ def explain_delivery(delivery: Delivery) -> Iterator[str]:
     if interrupted:
         times = "once" if interrupted == 1 else f"{interrupted} times"
         yield f"  A notifier ended {times} before it could tell how an attempt went; the mail may have left."
+    yield from (f"  {line}" for line in _standing(delivery, circuit))
 
 
-def _state(delivery: Delivery) -> str:
+def _end(delivery: Delivery) -> str:
+    """Say how the job ended."""
+    facts = delivery["facts"]
+    ended = "succeeded" if delivery["event"] == "SUCCESS" else "failed"
+    finished_at = facts["finished_at"]
+    at = "" if finished_at is None else f" at {_time(finished_at)}"
+    if facts["event"] == "SUCCESS":
+        return f"Run {delivery['run']} {ended}{at}."
+    fault = "an error in its input" if facts["error_kind"] == "user" else "an error of the system"
+    said = f" {facts['message']!r}" if facts["message"] else ""
+    return f"Run {delivery['run']} {ended}{at} with {fault}{':' if said else ''}{said}."
+
+
+def _why_nothing(job: JobSnapshot | None) -> str:
+    if job is None:
+        return "There is no record of such a job. Is the id right? Records go 30 days after the end."
+    if job["status"] not in _ENDS:
+        return (
+            f"The job has not ended: its status is {job['status'] or 'not given'}. Mails come after the end."
+        )
+    return (
+        f"The job has ended: its status is {job['status']}. Either no notifier has heard of it yet (is one"
+        " running, and is /readyz green?), or that was more than 30 days ago."
+    )
+
+
+def _standing(delivery: Delivery, circuit: CircuitState) -> Iterator[str]:
+    """Say where the delivery stands and what happens next."""
     settled_at = delivery.get("settled_at", delivery["created_at"])
-    if delivery["state"] == "sent":
-        return f"Sent at {_time(settled_at)}."
-    if delivery["state"] == "dead":
-        return f"Given up at {_time(settled_at)}: {delivery['detail']}."
-    if delivery["state"] == "skipped":
-        reason = SKIP_WORDS[delivery["reason"]] if "reason" in delivery else "nobody knows why"
-        detail = f" ({delivery['detail']})" if delivery["detail"] else ""
-        return f"Not sent, because {reason}{detail}."
+    match delivery["state"]:
+        case "sent":
+            ids = ", ".join(delivery.get("message_ids", []))
+            yield f"Sent at {_time(settled_at)}. The provider took it{f' as {ids}' if ids else ''}."
+            yield "Nothing more happens."
+        case "dead":
+            yield f"Given up at {_time(settled_at)}: {delivery['detail']}."
+            yield from _how_to_replay(delivery)
+        case "skipped":
+            reason = SKIP_WORDS[delivery["reason"]] if "reason" in delivery else "nobody knows why"
+            detail = f" ({delivery['detail']})" if delivery["detail"] else ""
+            yield f"Not sent, because {reason}{detail}."
+            yield "Nothing more happens; a mail that was not wanted cannot be replayed."
+        case _:
+            yield from _waiting(delivery, circuit)
+
+
+def _waiting(delivery: Delivery, circuit: CircuitState) -> Iterator[str]:
+    due_at = delivery.get("due_at", delivery["created_at"])
     if "claim" in delivery:
-        return "It is being sent at this moment."
-    return f"Not sent yet; the next attempt is due at {_time(delivery.get('due_at', settled_at))}."
+        yield "It is being sent at this moment."
+        yield f"Should its notifier have died, another one takes it up after {_time(due_at)}."
+    elif circuit["state"] == "open":
+        since = f" since {_time(circuit['opened_at'])}" if "opened_at" in circuit else ""
+        why = circuit.get("why", "no reason given")
+        yield f"Not sent yet. The provider refuses the account{since}: {why}"
+        yield "It waits until the account is mended, however long that takes. One mail a minute tries."
+    else:
+        yield f"Not sent yet; the next attempt is due at {_time(due_at)}."
+        if "first_attempt_at" in delivery:
+            until = delivery["first_attempt_at"] + GIVE_UP_AFTER
+            yield f"If that fails too it is tried again, and given up after {_time(until)}."
+    if "unsure" in delivery:
+        yield "It may have been delivered before, although nobody could say so."
+
+
+def _how_to_replay(delivery: Delivery) -> Iterator[str]:
+    yield "It is kept for 30 days, and nothing happens unless somebody sends it after all:"
+    yield f"  notifier replay {delivery['delivery_id']}"
+    if "unsure" in delivery:
+        yield "It may have been delivered all the same; then it comes twice."
 
 
 def _attempt(note: AttemptNote) -> str:
-    how = "sent" if note["result"] == "sent" else f"failed ({note['result']})"
-    doubt = "; it may have been delivered all the same" if note["ambiguous"] else ""
-    took = f"{note['duration_ms']} ms"
-    return (
-        f"Attempt at {_time(note['at'])} through {note['provider']}, {took}: {how}: {note['detail']}{doubt}."
-    )
+    where = f"Attempt at {_time(note['at'])} through {note['provider']}, {note['duration_ms']} ms"
+    if note["result"] == "sent":
+        return f"{where}: sent. It answered: {note['detail'] or 'nothing'}."
+    doubt = " It may have been delivered all the same." if note["ambiguous"] else ""
+    fault = FAULT_WORDS[note["result"]]
+    return f"{where}: failed ({note['result']}), {fault}: {note['detail']}.{doubt}"
 
 
 def _time(moment: datetime) -> str:

@@ -4,15 +4,19 @@ While Redis does not answer, every loop fails. That is one outage and is told on
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
+from platform_core.clock import Clock
 from platform_core.logging import Logger
 from platform_workers.errors import RedisUnavailableError
 
 FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 1.0
 """Seconds between two tries of a failing loop; each pause is twice the one before."""
+
+FAILING_SECONDS: Final = 15.0
+"""A loop that has failed at every step for this long is in trouble; a single fault is not."""
 
 # Bound to a name of its own: this is the outermost guard, where a service catches what its parts raise.
 _ANYTHING: type[Exception] = Exception
@@ -51,6 +55,8 @@ class Loop:
         stopping: set when the loop has to end.
         outage: shared by all loops.
         logger: hears of faults, each once until the loop is well again.
+        clock: the present time.
+        patience: seconds after which a step that has not come back counts as hung.
     """
 
     def __init__(
@@ -61,22 +67,30 @@ class Loop:
         stopping: threading.Event,
         outage: Outage,
         logger: Logger,
+        clock: Clock,
+        patience: float,
     ) -> None:
         self.name = name
         self._step = step
         self._stopping = stopping
         self._outage = outage
         self._logger = logger
+        self._clock = clock
+        self._patience = patience
+        self._began_at = clock.monotonic()
+        self._failing_since: float | None = None
         self._fault = ""
         self._pause = FIRST_PAUSE
 
     def run(self) -> None:
         """Run until stopped."""
         while not self._stopping.is_set():
+            self._began_at = self._clock.monotonic()
             try:
                 self._step()
             except RedisUnavailableError as error:
                 self._outage.begins(self.name, error)
+                self._failing_since = None
                 self._wait()
             except _ANYTHING as error:
                 self._outage.ends(self.name)
@@ -84,12 +98,24 @@ class Loop:
                 self._wait()
             else:
                 self._outage.ends(self.name)
-                self._fault, self._pause = "", FIRST_PAUSE
+                self._fault, self._pause, self._failing_since = "", FIRST_PAUSE, None
+
+    def troubles(self) -> Iterator[str]:
+        """Say what is wrong with it, if anything is; Redis being away is told by others."""
+        now = self._clock.monotonic()
+        hung, failing_since = now - self._began_at, self._failing_since
+        if hung > self._patience:
+            yield f"The part `{self.name}` hangs: for {hung:.0f} seconds it has not come back."
+        elif failing_since is not None and now - failing_since > FAILING_SECONDS:
+            failing = now - failing_since
+            yield f"The part `{self.name}` has done nothing but fail for {failing:.0f} seconds: {self._fault}"
 
     def _tell(self, fault: str) -> None:
         if fault != self._fault:
             self._logger.error("notifier.loop_failed", loop=self.name, fault=fault)
         self._fault = fault
+        if self._failing_since is None:
+            self._failing_since = self._clock.monotonic()
 
     def _wait(self) -> None:
         self._stopping.wait(self._pause)

@@ -19,16 +19,19 @@ from notifier.figures import Figures
 
 Feed: TypeAlias = Literal["live", "log"]
 
+_FEEDS: Final[tuple[Feed, ...]] = ("live", "log")
+
 METRICS_CONTENT_TYPE: Final[str] = CONTENT_TYPE_LATEST
 
 _PROVIDER_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_CANARY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _AGE_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0, 3600.0, 7200.0)
 
 
 class Metrics:
-    """Counts what feeds and sender do, and asks for the rest when it is looked at. Thread-safe."""
+    """Counts what feeds, sender and canary do; `show` adds how things stand. Thread-safe."""
 
-    def __init__(self, read_figures: Callable[[], Figures]) -> None:
+    def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self._events = Counter(
             "notifier_events", "Events heard, by feed and type.", ["feed", "type"], registry=self._registry
@@ -51,6 +54,12 @@ class Metrics:
             ["provider", "result"],
             registry=self._registry,
         )
+        self._retries = Counter(
+            "notifier_retries",
+            "Attempts that failed and will be made again, by the class of the fault.",
+            ["provider", "result"],
+            registry=self._registry,
+        )
         self._provider_seconds = Histogram(
             "notifier_provider_seconds",
             "How long the provider took for one call.",
@@ -65,7 +74,44 @@ class Metrics:
             buckets=_AGE_BUCKETS,
             registry=self._registry,
         )
-        self._registry.register(_FigureCollector(read_figures))
+        self._canary_seconds = Histogram(
+            "notifier_canary_round_trip_seconds",
+            "How long the notifier's message to itself took through Redis and its own subscription.",
+            buckets=_CANARY_BUCKETS,
+            registry=self._registry,
+        )
+        self._deaf = Counter(
+            "notifier_deaf", "Subscriptions given up because they were deaf.", registry=self._registry
+        )
+        # Shown as 0 from the start: a rise from nothing to 1 is one that Prometheus does not see.
+        for feed in _FEEDS:
+            self._undecodable.labels(feed)
+        for state in ("sent", "dead"):
+            self._deliveries.labels(state, "")
+
+    def show(
+        self,
+        *,
+        read_figures: Callable[[], Figures],
+        is_ready: Callable[[], bool],
+        canary_unanswered: Callable[[], float],
+    ) -> None:
+        """Show from now on also how things stand, as told at the moment somebody looks.
+
+        Args:
+            read_figures: how things stand in Redis; may raise a `PlatformError`.
+            is_ready: whether `/readyz` says so.
+            canary_unanswered: for how many seconds no canary has come back.
+        """
+        self._registry.register(_StandingCollector(read_figures, is_ready, canary_unanswered))
+
+    def canary_came_back(self, seconds: float) -> None:
+        """A canary came back; see `CanaryObserver`."""
+        self._canary_seconds.observe(seconds)
+
+    def went_deaf(self) -> None:
+        """A subscription was given up; see `CanaryObserver`."""
+        self._deaf.inc()
 
     def event_heard(self, feed: Feed, event: KnownEventV1) -> None:
         """An event was heard."""
@@ -95,6 +141,8 @@ class Metrics:
         self._attempts.labels(report["provider"], report["result"]).inc()
         if report["state"] in {"sent", "dead"}:
             self._deliveries.labels(report["state"], "").inc()
+        else:
+            self._retries.labels(report["provider"], report["result"]).inc()
         if report["state"] == "sent":
             self._age_seconds.labels(report["provider"]).observe(report["age_seconds"])
 
@@ -103,24 +151,38 @@ class Metrics:
         return generate_latest(self._registry)
 
 
-class _FigureCollector:
-    """Asks Redis for what stands there, at the moment somebody looks."""
+class _StandingCollector:
+    """Asks how things stand, at the moment somebody looks."""
 
-    def __init__(self, read_figures: Callable[[], Figures]) -> None:
+    def __init__(
+        self,
+        read_figures: Callable[[], Figures],
+        is_ready: Callable[[], bool],
+        canary_unanswered: Callable[[], float],
+    ) -> None:
         self._read_figures = read_figures
+        self._is_ready = is_ready
+        self._canary_unanswered = canary_unanswered
 
     def collect(self) -> Iterable[Metric]:
-        up = GaugeMetricFamily("notifier_redis_up", "Whether Redis answered just now.")
+        up = GaugeMetricFamily("notifier_redis_up", "Whether Redis answered at the last look.")
+        ready = GaugeMetricFamily("notifier_ready", "Whether /readyz answers 200.")
+        ready.add_metric([], 1 if self._is_ready() else 0)
+        unanswered = GaugeMetricFamily(
+            "notifier_canary_unanswered_seconds",
+            "For how long no message of the notifier to itself has come back; 0 if the last one did.",
+        )
+        unanswered.add_metric([], self._canary_unanswered())
         try:
             figures = self._read_figures()
         except PlatformError:
             up.add_metric([], 0)
-            return [up]
+            return [ready, up, unanswered]
         up.add_metric([], 1)
-        return [up, *_gauges(figures)]
+        return [ready, up, unanswered, *_gauges(figures)]
 
     def describe(self) -> Iterable[Metric]:
-        """Name nothing beforehand: the registry would call `collect`, which asks Redis."""
+        """Name nothing beforehand: the registry would call `collect`, and everything may not stand yet."""
         return []
 
 

@@ -19,6 +19,7 @@ class LoopThreads:
     """The loops, each on a thread of its own."""
 
     def __init__(self, loops: Sequence[Loop]) -> None:
+        self._loops = loops
         # Daemons: a call that hangs must not keep the process from ending.
         self._threads = [threading.Thread(target=loop.run, name=loop.name, daemon=True) for loop in loops]
 
@@ -30,6 +31,16 @@ class LoopThreads:
     def is_alive(self) -> bool:
         """Tell whether every loop still runs."""
         return all(thread.is_alive() for thread in self._threads)
+
+    def troubles(self) -> list[str]:
+        """Say which loop has ended, hangs or fails, and how; empty if all are well."""
+        found: list[str] = []
+        for loop, thread in zip(self._loops, self._threads, strict=True):
+            if thread.is_alive():
+                found += loop.troubles()
+            else:
+                found.append(f"The part `{loop.name}` has ended; only a restart brings it back.")
+        return found
 
     def join(self, seconds: float, clock: Clock) -> list[str]:
         """Wait until they have ended, so long in all; return the names of those that have not."""
@@ -46,7 +57,7 @@ class Service:
         threads: the loops.
         health: tells how it goes; started with the loops.
         stopping: ends the loops.
-        wake: ends the sender's wait.
+        wakes: end the loops' waits.
         clean_up: called after the loops have ended, in this order; a fault of Redis in one is passed over.
         clock: the present time.
         logger: hears of start and stop.
@@ -58,7 +69,7 @@ class Service:
         threads: LoopThreads,
         health: HealthServer,
         stopping: threading.Event,
-        wake: threading.Event,
+        wakes: Sequence[threading.Event],
         clean_up: Sequence[Callable[[], None]],
         clock: Clock,
         logger: Logger,
@@ -66,7 +77,7 @@ class Service:
         self._threads = threads
         self._health = health
         self._stopping = stopping
-        self._wake = wake
+        self._wakes = wakes
         self._clean_up = clean_up
         self._clock = clock
         self._logger = logger
@@ -85,7 +96,8 @@ class Service:
     def stop(self) -> None:
         """Stop hearing, finish what is being sent, and end; after 8 s at the latest."""
         self._stopping.set()
-        self._wake.set()
+        for wake in self._wakes:
+            wake.set()
         busy = self._threads.join(STOP_SECONDS, self._clock)
         if busy:
             # What it was sending comes back under the same delivery id when the lease ends.

@@ -30,6 +30,7 @@ from platform_notify.undecodable_store import UndecodableStore
 from platform_workers.event_subscriber import EventLog, LiveEvents
 from platform_workers.redis import RedisClient, connect
 
+from notifier.canary import Canary, CanaryRedis
 from notifier.feeds import LiveFeed, LogFeed, Tally
 from notifier.figures import FigureReader
 from notifier.health_server import HealthServer, Page
@@ -39,6 +40,7 @@ from notifier.readiness import Readiness
 from notifier.sending import SendingLoop
 from notifier.service import LoopThreads, Service
 from notifier.settings import MailProviderName, NotifierSettings
+from notifier.watch import Watch
 
 GROUP: Final = "notifier"
 """The consumer group in which all replicas of the notifier share the durable log."""
@@ -54,6 +56,9 @@ LEASE: Final = timedelta(seconds=SEND_SECONDS + LOOK_UP_SECONDS + 15)
 
 SENDERS: Final = 2
 """How many batches are under way at once: one is written while the other waits for the provider."""
+
+PATIENCE: Final = LEASE.total_seconds() + 25
+"""Seconds after which a part that has not come back counts as hung: longer than any sending takes."""
 
 PROVIDER_TIMEOUT: Final = 15
 """Seconds a provider waits for a connection or for an answer."""
@@ -145,21 +150,24 @@ def build_service(settings: NotifierSettings, stopping: threading.Event) -> Serv
     Raises:
         OSError: the port cannot be taken.
     """
-    clock, wake = SystemClock(), threading.Event()
+    clock, wake, look = SystemClock(), threading.Event(), threading.Event()
     redis = connect_redis(settings)
     store = DeliveryStore(redis, clock)
     outlet = make_outlet(settings, redis, clock)
     provider = outlet["provider"]
     circuit = Circuit(redis, provider.name, clock)
-    domains = settings["domains"]
-    log = EventLog(redis, group=GROUP, consumer=_replica_name(), idle=stopping.wait, domains=domains)
+    domains, replica = settings["domains"], _replica_name()
+    log = EventLog(redis, group=GROUP, consumer=replica, idle=stopping.wait, domains=domains)
     figures = FigureReader(
         store=store, circuit=circuit, log=log, clock=clock, channel=EMAIL, provider=provider.name
     )
-    metrics = Metrics(figures.read)
+    metrics = Metrics()
+    canary = Canary(redis=redis, replica=replica, clock=clock, observer=metrics, to_send=look.set)
+    watch = Watch(canary=canary, read_figures=figures.read, clock=clock, wake=look)
     intake = make_intake(redis, store, settings, clock, wake)
     tally = Tally(metrics=metrics, undecodable=UndecodableStore(redis, clock))
-    live_feed = LiveFeed(events=LiveEvents(redis, domains=domains), intake=intake, tally=tally)
+    live_events = LiveEvents(CanaryRedis(redis, canary, clock), domains=domains)
+    live_feed = LiveFeed(events=live_events, intake=intake, tally=tally)
     log_feed = LogFeed(
         log=log, intake=intake, tally=tally, clock=clock, logger=get_logger("notifier.log_feed")
     )
@@ -168,23 +176,38 @@ def build_service(settings: NotifierSettings, stopping: threading.Event) -> Serv
         for _ in range(SENDERS)
     ]
     outage = Outage(get_logger("notifier"))
-    steps = {"live": live_feed.step, "log": log_feed.step}
+    steps = {"live": live_feed.step, "log": log_feed.step, "watch": watch.step}
     for number, sender in enumerate(senders, start=1):
         steps[f"send-{number}"] = SendingLoop(sender=sender, clock=clock, wake=wake).step
     threads = LoopThreads(
         [
-            Loop(name=name, step=step, stopping=stopping, outage=outage, logger=get_logger("notifier"))
+            Loop(
+                name=name,
+                step=step,
+                stopping=stopping,
+                outage=outage,
+                logger=get_logger("notifier"),
+                clock=clock,
+                patience=PATIENCE,
+            )
             for name, step in steps.items()
         ]
     )
-    readiness = Readiness(live=live_feed, log=log_feed, read_figures=figures.read, clock=clock)
+    readiness = Readiness(
+        live=live_feed, log=log_feed, canary=canary, watch=watch, troubles=threads.troubles, clock=clock
+    )
+    metrics.show(
+        read_figures=watch.figures,
+        is_ready=lambda: readiness.check()["status"] == "ready",
+        canary_unanswered=canary.unanswered_seconds,
+    )
     return Service(
         threads=threads,
         health=HealthServer(
             host=settings["host"], port=settings["port"], pages=make_pages(threads, readiness, metrics)
         ),
         stopping=stopping,
-        wake=wake,
+        wakes=[wake, look],
         clean_up=[live_feed.close, log_feed.close, provider.close, redis.close],
         clock=clock,
         logger=get_logger("notifier"),
