@@ -1,6 +1,6 @@
 """The notifier's message to itself: it comes back while the subscription hears, and only then."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from notifier_kit import completed, heard, publish
@@ -36,11 +36,13 @@ class Noted:
 
 
 class Mute(RedisClient):
-    """Publishes nothing: what is given to it is lost on the way, or refused."""
+    """Publishes nothing: what is given to it is lost on the way, or refused, until it is well."""
 
     def __init__(self, redis: RedisClient) -> None:
         super().__init__(redis.connection)
         self.fault: RedisUnavailableError | None = None
+        self.well = False
+        self.during: Callable[[], object] = list[str]
         self.given: list[str | bytes] = []
 
     @override
@@ -48,7 +50,8 @@ class Mute(RedisClient):
         self.given.append(data)
         if self.fault is not None:
             raise self.fault
-        return 0
+        self.during()
+        return super().publish(channel, data) if self.well else 0
 
 
 @pytest.fixture
@@ -186,25 +189,59 @@ def test_one_that_hears_other_messages_is_only_behind(lost: Canary, clock: FakeC
 
 
 def test_a_deaf_ear_subscribes_anew_and_hears_again(
-    redis: RedisClient, clock: FakeClock, noted: Noted, canary: Canary, live: LiveEvents
+    redis: RedisClient, clock: FakeClock, noted: Noted, lost: Canary, mute: Mute
 ) -> None:
-    live.connect()
-    # The server forgets the subscription, and the notifier's end does not know.
-    canary.send_if_due()
-    clock.advance(DEAF_SECONDS)
-    with pytest.raises(RedisUnavailableError):
-        live.next(SOON)
-    assert not live.is_connected()
-    live.connect()
-    # It is deaf until it is proven to hear, and it gets its time to prove that.
-    assert canary.is_deaf()
-    assert noted.wanted == 2
-    assert not canary.is_proven()
-    canary.send_if_due()
-    publish(redis, completed())
-    assert live.next(SOON) == heard(completed())
-    assert canary.is_proven()
-    assert not canary.is_deaf()
+    with LiveEvents(CanaryRedis(redis, lost, clock)) as live:
+        live.connect()
+        lost.send_if_due()
+        clock.advance(DEAF_SECONDS)
+        with pytest.raises(RedisUnavailableError):
+            live.next(SOON)
+        assert not live.is_connected()
+        live.connect()
+        # It is deaf until it is proven to hear, and it gets its time to prove that.
+        assert live.next(SOON) is None
+        assert lost.is_deaf()
+        assert noted.wanted == 2
+        assert not lost.is_proven()
+        mute.well = True
+        lost.send_if_due()
+        publish(redis, completed())
+        assert live.next(SOON) == heard(completed())
+        assert lost.is_proven()
+        assert not lost.is_deaf()
+
+
+def test_what_waits_to_be_read_is_heard_after_a_pause_of_the_process(
+    redis: RedisClient, clock: FakeClock, lost: Canary
+) -> None:
+    with LiveEvents(CanaryRedis(redis, lost, clock)) as live:
+        live.connect()
+        lost.send_if_due()
+        publish(redis, completed())
+        clock.advance(DEAF_SECONDS)
+        assert live.next(SOON) == heard(completed())
+
+
+def test_nobody_is_deaf_while_redis_stands_still(lost: Canary, mute: Mute, clock: FakeClock) -> None:
+    deaf: list[bool] = []
+
+    def stand_still() -> None:
+        clock.advance(DEAF_SECONDS)
+        deaf.append(lost.is_deaf())
+
+    mute.during = stand_still
+    lost.listens()
+    lost.send_if_due()
+    assert deaf == [False]
+
+
+def test_one_that_is_heard_before_the_sender_goes_on_is_heard(lost: Canary, mute: Mute) -> None:
+    mute.during = lambda: lost.hear({"channel": lost.channel, "data": b"1"})
+    lost.listens()
+    lost.send_if_due()
+    assert lost.is_proven()
+    assert lost.unanswered_seconds() == 0.0
 
 
 def test_a_connection_that_the_server_cut_hears_again(

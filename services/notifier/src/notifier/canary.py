@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from platform_core.clock import Clock
-from platform_core.errors import PlatformError
 from platform_workers.errors import RedisUnavailableError
 from platform_workers.redis import LiveMessage, RedisClient, Subscription
 from typing_extensions import override
@@ -65,6 +64,7 @@ class Canary:
         self._to_send = to_send
         self._lock = threading.Lock()
         self._number = 0
+        self._answered = 0
         self._listening = False
         self._proven = False
         self._heard_at = 0.0
@@ -83,18 +83,14 @@ class Canary:
             if too_early or not self._listening:
                 return
             self._number += 1
-            number = str(self._number)
+            number = self._number
             self._sent_at = now
-            # Before it is sent: the other thread may hear it before this one goes on.
-            if self._unanswered_since is None:
+        self._redis.publish(self.channel, str(number))
+        # Only now: while Redis itself stands still nobody is deaf, and a subscription that is kept hears
+        # what is published when Redis goes on. The other thread may have heard it already.
+        with self._lock:
+            if self._answered < number and self._unanswered_since is None:
                 self._unanswered_since = now
-        try:
-            self._redis.publish(self.channel, number)
-        except PlatformError:
-            with self._lock:
-                if self._unanswered_since == now:
-                    self._unanswered_since = None
-            raise
 
     def listens(self) -> None:
         """Note that there is a new subscription; nothing is proven of it yet."""
@@ -122,6 +118,7 @@ class Canary:
             is_newest = sent_at is not None and message["data"] == str(self._number).encode()
             if is_newest:
                 self._proven, self._unanswered_since = True, None
+                self._answered = self._number
         if sent_at is not None and is_newest:
             self._observer.canary_came_back(now - sent_at)
         return True
@@ -196,12 +193,14 @@ class _CanarySubscription(Subscription):
 
     @override
     def next_message(self, timeout: float) -> LiveMessage | None:
-        self._canary.give_up_if_deaf()
         until = self._clock.monotonic() + timeout
         message = self._subscription.next_message(timeout)
         # To return None at once would be taken for silence, or for a confirmation.
         while message is not None and self._canary.hear(message):
             message = self._subscription.next_message(max(0.0, until - self._clock.monotonic()))
+        if message is None:
+            # Only now: what waits to be read, after a pause of the whole process, would be lost.
+            self._canary.give_up_if_deaf()
         return message
 
     @override
