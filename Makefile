@@ -47,8 +47,9 @@ fix: venv  ## sort imports and format everything
 	$(BIN)/ruff format tools examples tests
 
 clean:  ## remove what the other targets made
-	rm -rf .venv var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*
-	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf .venv var
+	find . \( -name __pycache__ -o -name .mypy_cache -o -name .ruff_cache -o -name .pytest_cache \
+		-o -name .hypothesis -o -name .import_linter_cache -o -name '.coverage*' \) -prune -exec rm -rf {} +
 
 venv: .venv/installed
 

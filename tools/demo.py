@@ -27,6 +27,9 @@ from platform_workers.testing.embedded_redis import free_port
 
 ROOT: Final = Path(__file__).parent.parent
 DATA: Final = Path("examples") / "data"
+NOT_PASSED_ON: Final = ("REDIS_URL", "OBJECT_STORE_URL", "NOTIFIER_DOMAINS", "JOBS_API_HOST")
+"""The demo brings these itself: with another platform's server, that platform's worker would take its jobs."""
+
 EMAIL: Final = "ada@example.com"
 MAIL_SECONDS: Final = 20.0
 
@@ -43,6 +46,8 @@ def main(arguments: list[str]) -> int:
         print(f"FILE: there is no file {file}", file=sys.stderr)
         return 2
     os.chdir(ROOT)
+    for name in NOT_PASSED_ON:
+        os.environ.pop(name, None)
     folder = Path("var") / "demo"
     shutil.rmtree(folder, ignore_errors=True)
     try:

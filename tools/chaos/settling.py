@@ -45,9 +45,9 @@ def cut_waits_short(redis: RedisClient, clock: Clock) -> Shortened:
         else:
             retries += 1
         redis.zadd(due_key(EMAIL), {delivery_id: now})
-    leases = redis.zrange(f"{CHAOS}:jobs:leases", 0, -1)
+    leases = redis.zrange(f"{CHAOS}:jobs:leases:{QUEUE}", 0, -1)
     for job_id in leases:
-        redis.zadd(f"{CHAOS}:jobs:leases", {job_id: 1})
+        redis.zadd(f"{CHAOS}:jobs:leases:{QUEUE}", {job_id: 1})
     # RQ's own: attempts that a killed worker had taken, and the locks that it held.
     for execution in redis.zrange(f"rq:wip:{QUEUE}", 0, -1):
         redis.zadd(f"rq:wip:{QUEUE}", {execution: 1})

@@ -1,8 +1,8 @@
 """Status words, keys and queue names: texts that other services know."""
 
 from platform_core.job_events import TURKIC
-from platform_core.job_types import JOB_PRIORITIES, JOB_STATUSES, is_outcome, job_key
-from platform_core.queues import DEFAULT_QUEUE, FILES_QUEUE, queue_name, queue_names
+from platform_core.job_types import JOB_STATUSES, is_outcome, job_key
+from platform_core.queues import DEFAULT_QUEUE, FILES_QUEUE
 
 
 def test_the_key_of_a_job() -> None:
@@ -14,10 +14,5 @@ def test_an_outcome_is_final() -> None:
     assert [status for status in JOB_STATUSES if not is_outcome(status)] == ["queued", "processing"]
 
 
-def test_a_worker_empties_the_queue_of_the_high_priority_first() -> None:
-    assert queue_names(FILES_QUEUE) == ("files-high", "files", "files-low")
-    assert [queue_name(DEFAULT_QUEUE, priority) for priority in JOB_PRIORITIES] == [
-        "default-high",
-        "default",
-        "default-low",
-    ]
+def test_queues_have_the_names_that_both_sides_know() -> None:
+    assert (DEFAULT_QUEUE, FILES_QUEUE) == ("default", "files")

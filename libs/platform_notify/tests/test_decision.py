@@ -89,10 +89,12 @@ def rule(
         ("preferences", preferences.get("email")),
     ]
     layer, wish = next(((name, source) for name, source in sources if source is not None), ("default", None))
+    stored_by, stored = next(((name, one) for name, one in sources[1:] if one is not None), ("default", None))
     objections = [
         (cancelled, "job_cancelled", "job"),
         (preferences.get("opt_out") is True, "opted_out", "preferences"),
         (domain.get("opt_out") is True, "opted_out", "domain_preferences"),
+        (stored is not None and not stored["enabled"], "opted_out", stored_by),
         (wish is None, "not_requested", layer),
         (wish is not None and not wish["enabled"], "email_disabled", layer),
         (wish is not None and word not in wish["on"], "event_not_wanted", layer),
@@ -134,6 +136,18 @@ def test_every_combination_follows_the_rule() -> None:
         (job(ON_SUCCESS), {"domains": {TURKIC: {"opt_out": True}}}, ("opted_out", "domain_preferences")),
         (job(ON_SUCCESS), {"domains": {DIGITS: {"opt_out": True}}}, ("send", "job")),
         (job(SWITCHED_OFF), {"email": ON_SUCCESS}, ("email_disabled", "job")),
+        # Mail switched off in the stored preferences is an opt-out, in whatever words the job asks for it.
+        (job(ON_SUCCESS), {"email": SWITCHED_OFF}, ("opted_out", "preferences")),
+        (
+            job(ON_SUCCESS),
+            {"email": ON_SUCCESS, "domains": {TURKIC: {"email": SWITCHED_OFF}}},
+            ("opted_out", "domain_preferences"),
+        ),
+        (
+            job(ON_SUCCESS),
+            {"email": SWITCHED_OFF, "domains": {TURKIC: {"email": ON_FAILURE}}},
+            ("send", "job"),
+        ),
         (job(ON_FAILURE), {"email": ON_SUCCESS}, ("event_not_wanted", "job")),
         (job(), {"email": ON_SUCCESS}, ("send", "preferences")),
         (
@@ -213,3 +227,5 @@ def test_an_opt_out_always_wins(
     if decision["decision"] == "send":
         assert not opt_out
         assert not domain_opt_out
+        stored = general if of_domain is None else of_domain
+        assert stored is None or stored["enabled"]

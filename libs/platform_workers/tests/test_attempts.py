@@ -160,16 +160,51 @@ def test_an_attempt_delivered_twice_runs_once(bench: Bench) -> None:
 def test_an_attempt_without_a_record_is_logged(bench: Bench) -> None:
     bench.runner.run("nobody", 1, 1)
     bench.runner.settle_dead("nobody", 1, 1, "died")
-    bench.runner.renew("nobody", 1, 1)
+    assert not bench.runner.renew("nobody", 1, 1)
     assert bench.logger.events() == ["worker.record_missing"] * 3
 
 
-def test_a_record_nobody_can_read_stops_no_worker(bench: Bench, redis: RedisClient) -> None:
-    redis.hset("shop:job:job-1", {"status": "what?"})
-    redis.zadd("shop:jobs:leases", {"job-1": 1.0})
+def test_a_record_nobody_can_read_is_failed_and_stops_no_worker(bench: Bench, redis: RedisClient) -> None:
+    redis.hset("shop:job:job-1", {"payload": "{", "user_id": "7"})
     bench.runner.run("job-1", 1, 1)
+    stored = redis.hgetall("shop:job:job-1")
+    assert (stored["status"], stored["error_kind"]) == ("failed", "system")
+    assert "the job's record cannot be read" in stored["error"]
+    assert bench.event_types() == ["failed"]
+    assert bench.logger.events() == ["worker.record_malformed"]
+
+
+def test_leases_that_nobody_can_settle_do_not_hide_the_others(bench: Bench, redis: RedisClient) -> None:
+    begin(bench, attempt=1)
+    bench.clock.advance(50)
+    redis.hset("shop:job:odd", {"status": "what?", "user_id": "x"})
+    redis.zadd("shop:jobs:leases:default", {"odd": 1.0, **{f"gone-{number}": 1.0 for number in range(5)}})
+    assert bench.runner.reap_expired(limit=6) == 0
+    assert bench.runner.reap_expired(limit=6) == 1
+    assert {"worker.record_missing", "worker.record_beyond_repair"} <= set(bench.logger.events("error"))
+
+
+def test_a_job_of_another_queue_is_left_to_that_queues_workers(bench: Bench, redis: RedisClient) -> None:
+    bench.store.save({**make_record(), "queue": "gpu"})
+    begin(bench, attempt=1)
+    bench.clock.advance(50)
     assert bench.runner.reap_expired() == 0
-    assert bench.logger.events() == ["worker.record_malformed"] * 2
+    assert redis.zrange("shop:jobs:leases:gpu", 0, -1) == ["job-1"]
+
+
+def test_a_job_that_fails_once_and_then_completes_shows_no_fault(bench: Bench) -> None:
+    bench.error = ValueError("boom")
+    bench.runner.run("job-1", 1, 1)
+    begun = bench.record().get("started_at")
+    assert bench.record().get("run_after") is not None
+    bench.clock.advance(60)
+    bench.error = None
+    bench.runner.run("job-1", 1, 2)
+    record = bench.record()
+    assert (record["status"], record["error"]) == ("completed", None)
+    assert "error_kind" not in record
+    assert "run_after" not in record
+    assert record.get("started_at") == begun
 
 
 @pytest.mark.parametrize("result", [{"result_id": "r", "result_bytes": -1}, {"result_id": "r"}, None])
@@ -260,7 +295,7 @@ def test_a_silent_workers_job_is_given_away(
 def test_a_renewed_lease_is_not_given_away(bench: Bench, clock: FakeClock) -> None:
     begin(bench, attempt=1)
     clock.advance(40)
-    bench.runner.renew("job-1", 1, 1)
+    assert bench.runner.renew("job-1", 1, 1)
     clock.advance(40)
     assert bench.runner.reap_expired() == 0
 
@@ -269,8 +304,8 @@ def test_a_lease_that_is_gone_cannot_be_renewed(bench: Bench, clock: FakeClock) 
     begin(bench, attempt=1)
     clock.advance(50)
     bench.runner.reap_expired()
-    bench.runner.renew("job-1", 1, 1)
-    assert bench.logger.events("info") == ["worker.lease_not_renewed"]
+    assert not bench.runner.renew("job-1", 1, 1)
+    assert bench.logger.events("warning")[-1] == "worker.lease_not_renewed"
 
 
 def test_a_worker_back_from_a_long_pause_cannot_complete_a_job_that_was_given_away(
@@ -299,9 +334,9 @@ def test_expired_leases_whose_record_is_gone_or_moved_on_are_passed_over(
     begin(bench, attempt=1)
     clock.advance(50)
     stale = bench.record()
-    redis.zadd("shop:jobs:leases", {"gone": 1.0})
+    redis.zadd("shop:jobs:leases:default", {"gone": 1.0})
     bench.runner.settle_dead("job-1", 1, 1, "died")
-    redis.zadd("shop:jobs:leases", {"job-1": float(clock.now().timestamp() * 1000 - 1)})
+    redis.zadd("shop:jobs:leases:default", {"job-1": float(clock.now().timestamp() * 1000 - 1)})
     monkeypatch.setattr(bench.store, "load", lambda job_id: stale if job_id == "job-1" else None)
     assert bench.runner.reap_expired() == 0
     assert bench.logger.events("info") == ["worker.attempt_settled_elsewhere"]

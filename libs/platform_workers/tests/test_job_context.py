@@ -174,7 +174,7 @@ def test_only_the_holder_of_the_lease_may_go_on(
         guard=guard_attempt(1, 1), transition_id="t", lease={"token": "worker-a", "until": clock.now()}
     )
     mine.apply("started", call)
-    assert redis.zscore("shop:jobs:leases", "job-1") == clock.now().timestamp() * 1000
+    assert redis.zscore("shop:jobs:leases:default", "job-1") == clock.now().timestamp() * 1000
     other = make_context(redis, domain, clock, lease_token="worker-b")
     for context in (other, make_context(redis, domain, clock)):
         with pytest.raises(LeaseLostError):
@@ -183,7 +183,7 @@ def test_only_the_holder_of_the_lease_may_go_on(
     record = store.load("job-1")
     assert record is not None
     assert "locked_by" not in record
-    assert redis.keys("shop:jobs:leases") == []
+    assert redis.keys("shop:jobs:leases:default") == []
 
 
 def test_an_attempt_that_is_not_waited_for_is_stale(
@@ -261,3 +261,49 @@ def test_by_default_a_context_uses_the_clock_on_the_wall(redis: RedisClient, dom
     assert redis.xrange("shop:events:log")[0]["fields"]["event"] == (
         '{"type":"shop.job.started.v1","domain":"shop","job_id":"job-1","user_id":7,"queue":"q"}'
     )
+
+
+def test_a_very_long_text_is_cut_so_that_its_event_can_be_read(
+    context: JobContext, redis: RedisClient, store: JobRecordStore
+) -> None:
+    context.publish_started()
+    context.publish_progress(1, "x" * 20_000)
+    context.publish_failed("system", "y" * 2_000_000)
+    record = store.load("job-1")
+    assert record is not None
+    assert record["error"] == "y" * 9_999 + "…"
+    assert record["message"] == "x" * 9_999 + "…"
+    assert len(redis.xrange("shop:events:log")[-1]["fields"]["event"]) < 20_000
+
+
+def test_what_cannot_be_cut_is_refused(context: JobContext, store: JobRecordStore) -> None:
+    context.publish_started()
+    with pytest.raises(DecodeError, match="result_id"):
+        context.publish_completed(result_id="r" * 1_001, result_bytes=1)
+    with pytest.raises(DecodeError, match="payload"):
+        context.publish_progress(1, payload="p" * 1_100_000)
+    record = store.load("job-1")
+    assert record is not None
+    assert record["status"] == "processing"
+
+
+def test_the_durable_log_is_bounded(
+    context: JobContext, redis: RedisClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform_workers.job_transitions.EVENTS_LOG_LENGTH", 0)
+    redis.xadd("shop:events:log", {"event": "{}"}, max_length=10)
+    for _ in range(200):
+        redis.xadd("shop:events:log", {"event": "{}"}, max_length=1000)
+    context.publish_started()
+    assert len(redis.xrange("shop:events:log")) < 201
+
+
+def test_odd_members_of_the_finished_set_do_not_come_between_a_record_and_its_event(
+    context: JobContext, redis: RedisClient, store: JobRecordStore
+) -> None:
+    redis.zadd("shop:jobs:finished", {"no words": 1.0, "one two three four": 1.0})
+    redis.hset("shop:job:job-1", {"job_type": ""})
+    context.publish_started()
+    context.publish_completed(result_id="r", result_bytes=1)
+    assert logged_types(redis) == ["shop.job.started.v1", "shop.job.completed.v1"]
+    assert redis.zrange("shop:jobs:finished", 0, -1) == ["job-1 - 7"]

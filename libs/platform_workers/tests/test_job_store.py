@@ -262,3 +262,18 @@ def test_any_record_round_trips(
         "result_bytes": count, "payload": dict(payload.items()),
     }  # fmt: skip
     assert encoder.decode("job-1", encoder.encode(record)) == record
+
+
+@pytest.mark.parametrize("job_id", ["", "a b", "a:b", "a\nb", "x" * 129])
+def test_an_id_that_cannot_be_part_of_a_key_is_refused(job_id: str, store: JobRecordStore) -> None:
+    with pytest.raises(DecodeError, match="job_id"):
+        store.save(make_record(job_id))
+
+
+def test_a_clock_that_is_far_ahead_removes_no_fresh_record(redis: RedisClient, domain: JobDomain) -> None:
+    today = JobRecordStore(redis=redis, domain=domain)
+    today.save(make_record("fresh", "completed"))
+    wrong = FakeClock(datetime.now(UTC) + timedelta(days=400))
+    JobRecordStore(redis=redis, domain=domain, clock=wrong).save(make_record("other", "completed"))
+    assert JobRecordStore(redis=redis, domain=domain, clock=wrong).purge() == 0
+    assert today.load("fresh") is not None

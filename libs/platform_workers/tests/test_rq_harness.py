@@ -16,6 +16,7 @@ from platform_core.errors import JobUserError
 from platform_core.job_events import JobDomain, decode_job_event, default_events_channel, job_domain
 from platform_core.job_types import JobRecord
 from platform_core.json_values import JsonValue
+from rq import Worker
 
 from platform_workers.errors import RedisUnavailableError
 from platform_workers.handlers import HandlerRegistry, JobResult, JobRun
@@ -166,7 +167,7 @@ def test_each_fate_ends_in_exactly_one_outcome(plant: Plant) -> None:
         record = plant.record(job_id)
         assert (record["status"], record.get("error_kind"), record["error"]) == expected[fate], fate
     assert plant.outcomes() == Counter(jobs.values())
-    assert plant.redis.keys("shop:jobs:leases") == []
+    assert plant.redis.keys("shop:jobs:leases:fates") == []
 
 
 def test_a_killed_attempt_is_tried_again_and_only_the_end_is_told(plant: Plant) -> None:
@@ -186,7 +187,7 @@ def test_when_the_whole_worker_is_killed_another_one_takes_the_job(plant: Plant,
     assert plant.record(job_id)["status"] == "processing"
     (tmp_path / "go on").touch()
     # Its lease runs out in 45 s; move it into the past instead of waiting.
-    plant.redis.zadd("shop:jobs:leases", {job_id: 1.0})
+    plant.redis.zadd("shop:jobs:leases:fates", {job_id: 1.0})
     with plant.worker():
         record = plant.wait_for_outcome(job_id)
     assert (record["status"], record["attempt_count"]) == ("completed", 2)
@@ -301,9 +302,9 @@ def test_a_busy_worker_renews_its_lease_and_endures_an_outage(plant: Plant, serv
     assert job is not None
     execution = worker.prepare_execution(job)
     token = f"{worker.name}:1:1"
-    plant.store.save({**make_record(job_id, "processing"), "locked_by": token})
+    plant.store.save({**make_record(job_id, "processing"), "queue": QUEUE, "locked_by": token})
     worker.maintain_heartbeats(job, execution)
-    lease_end = plant.redis.zscore("shop:jobs:leases", job_id)
+    lease_end = plant.redis.zscore("shop:jobs:leases:fates", job_id)
     assert lease_end == (clock.now().timestamp() + 45) * 1000
     plant.redis.connection.connection_pool.connection_kwargs["port"] = 1
     plant.redis.connection.connection_pool.reset()
@@ -315,8 +316,9 @@ def test_an_idle_workers_heartbeat_settles_leases_that_ran_out(plant: Plant) -> 
     job_id = plant.submit("go well", max_attempts=1)
     clock = FakeClock()
     worker = make_worker(plant.config(), redis=plant.redis, clock=clock, logger=FakeLogger())
-    plant.store.save({**make_record(job_id, "processing"), "max_attempts": 1, "attempt_count": 1})
-    plant.redis.zadd("shop:jobs:leases", {job_id: 1.0})
+    begun = make_record(job_id, "processing")
+    plant.store.save({**begun, "queue": QUEUE, "max_attempts": 1, "attempt_count": 1})
+    plant.redis.zadd("shop:jobs:leases:fates", {job_id: 1.0})
     with plant.redis.connection.pipeline() as pipeline:
         worker.heartbeat(pipeline=pipeline)
     assert plant.record(job_id)["status"] == "processing"
@@ -384,3 +386,33 @@ def test_a_job_in_another_domains_queue_is_failed_not_left_waiting(plant: Plant)
         "failed", "job_type: unknown job type 'fate.meet'; known: none",
     )  # fmt: skip
     assert len(plant.redis.xrange("bakery:events:log")) == 2
+
+
+def test_a_worker_whose_lease_is_lost_stops_its_horse(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    job_id = plant.submit("go well")
+    worker = make_worker(plant.config(), redis=plant.redis, clock=FakeClock(), logger=FakeLogger())
+    register: Callable[[], None] = worker.register_birth
+    register()
+    job = worker.queues[0].fetch_job(f"shop-{job_id}-1-1")
+    assert job is not None
+    execution = worker.prepare_execution(job)
+    plant.store.save({**make_record(job_id, "processing"), "locked_by": "another worker"})
+    killed: list[bool] = []
+    monkeypatch.setattr(worker, "kill_horse", lambda: killed.append(True))
+    worker.maintain_heartbeats(job, execution)
+    assert killed == [True]
+
+
+def test_a_handler_that_swallows_its_time_limit_is_told_apart(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RQ kills such a horse a minute after its limit; the clock stands in for that minute."""
+    job_id = plant.submit("go well")
+    clock = FakeClock()
+    worker = make_worker(plant.config(), redis=plant.redis, clock=clock, logger=FakeLogger())
+    queue = worker.queues[0]
+    job = queue.fetch_job(f"shop-{job_id}-1-1")
+    assert job is not None
+    monkeypatch.setattr(Worker, "monitor_work_horse", lambda *_: clock.advance(62))
+    worker.monitor_work_horse(job, queue, worker.prepare_execution(job))
+    assert plant.record(job_id)["error"] == "it took longer than 2 seconds and did not stop"

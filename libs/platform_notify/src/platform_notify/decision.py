@@ -114,7 +114,13 @@ def decide(
         return skip("opted_out", "preferences", recipient=recipient)
     if of_domain.get("opt_out", False):
         return skip("opted_out", "domain_preferences", recipient=recipient)
-    wish, layer = _wish(intent, preferences, of_domain.get("email"))
+    # So does a stored "no mail"; what is said of the domain counts more than what is said of all.
+    stored, stored_layer = _stored(preferences, of_domain.get("email"))
+    if stored is not None and not stored["enabled"]:
+        return skip("opted_out", stored_layer, recipient=recipient)
+    wish, layer = stored, stored_layer
+    if "notifications" in intent:
+        wish, layer = intent["notifications"].get("email"), "job"
     objection = _objection(wish, outcome)
     if objection is not None:
         return skip(objection, layer, recipient=recipient)
@@ -133,12 +139,10 @@ def _objection(wish: EmailIntent | None, outcome: JobEvent) -> SkipReason | None
     return None if outcome.word in wish["on"] else "event_not_wanted"
 
 
-def _wish(
-    intent: JobIntent, preferences: NotificationPreferences, of_domain: EmailIntent | None
+def _stored(
+    preferences: NotificationPreferences, of_domain: EmailIntent | None
 ) -> tuple[EmailIntent | None, Layer]:
-    """Find who says when to mail: the job if it declares anything at all, else its user, else nobody."""
-    if "notifications" in intent:
-        return intent["notifications"].get("email"), "job"
+    """Find what the user has stored about mail from this domain, and where; nothing if nothing."""
     if of_domain is not None:
         return of_domain, "domain_preferences"
     if "email" in preferences:

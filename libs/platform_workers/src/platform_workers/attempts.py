@@ -15,7 +15,7 @@ from typing import Final, TypedDict, final
 from platform_core.clock import Clock, to_millis
 from platform_core.errors import DecodeError, JobUserError
 from platform_core.job_events import ErrorKind, JobDomain, encode_job_event, make_completed_event
-from platform_core.job_types import JobRecord
+from platform_core.job_types import JobRecord, job_key
 from platform_core.json_values import JsonValue
 from platform_core.logging import Logger
 
@@ -28,10 +28,12 @@ from platform_workers.handlers import BoundHandler, HandlerRegistry, JobResult
 from platform_workers.job_context import JobContext, make_job_context, new_token
 from platform_workers.job_queue import AttemptTicket, JobQueue
 from platform_workers.job_record_store import JobRecordStore
+from platform_workers.job_store import parse_int_field
 from platform_workers.job_transitions import (
     GUARD_EXPIRED,
     Lease,
     TransitionBuilder,
+    bounded_text,
     guard_attempt,
     guard_lease,
     read_reply,
@@ -42,6 +44,8 @@ LEASE_DURATION: Final = timedelta(seconds=45)
 """How long a worker may be silent before its job is given away; it renews every ten seconds."""
 
 MAX_MESSAGE_LENGTH: Final = 500
+"""How many characters of a handler's fault are told; a person reads them."""
+
 MAX_BACKOFF_SECONDS: Final = 3600.0
 
 # How long an attempt's end is tried again while Redis is away, and the pauses between (seconds).
@@ -57,7 +61,7 @@ class AttemptEnvironment(TypedDict):
     Attributes:
         redis: The connection.
         store: The domain's records.
-        queue: Where a next attempt goes.
+        queue: Where a next attempt goes; the worker looks after the jobs of this queue alone.
         registry: The domain's handlers.
         events_channel: Where events go.
         worker_name: Who runs it; part of the lease token.
@@ -197,18 +201,24 @@ class AttemptRunner:
         except TransitionRefusedError as error:
             self._logger.info("worker.attempt_settled_elsewhere", job_id=job_id, reason=str(error))
 
-    def renew(self, job_id: str, run: int, attempt: int) -> None:
-        """Keep the job for this worker. A lease that is lost is logged: its handler finds out by itself."""
+    def renew(self, job_id: str, run: int, attempt: int) -> bool:
+        """Keep the job for this worker.
+
+        Returns:
+            False when the lease is lost: the job is another's now, and its handler should be stopped.
+        """
         record = self._load(job_id)
         if record is None:
-            return
+            return False
         token = self.lease_token(run, attempt)
         try:
             context = self._context(record, token)
             call = context.builder.renewed(self._lease(token), transition_id=new_token())
             context.apply("renewed", call)
         except TransitionRefusedError as error:
-            self._logger.info("worker.lease_not_renewed", job_id=job_id, reason=str(error))
+            self._logger.warning("worker.lease_not_renewed", job_id=job_id, reason=str(error))
+            return False
+        return True
 
     def reap_expired(self, *, limit: int = 100) -> int:
         """Settle jobs whose worker has been silent for longer than its lease.
@@ -216,26 +226,61 @@ class AttemptRunner:
         Returns:
             How many were settled.
         """
-        domain = self._env["registry"].domain
+        leases = f"{self._env['registry'].domain}:jobs:leases:{self._env['queue'].name}"
         now = to_millis(self._env["clock"].now())
         settled = 0
-        expired = self._env["redis"].zrange_by_score(f"{domain}:jobs:leases", 0, now - 1, limit=limit)
-        for job_id in expired:
+        for job_id in self._env["redis"].zrange_by_score(leases, 0, now - 1, limit=limit):
             record = self._load(job_id)
-            if record is not None:
+            if record is None:
+                # Nobody can settle it any more; left there, such leases would hide those that can be.
+                self._env["redis"].zrem(leases, job_id)
+            else:
                 settled += self._reap(record)
         return settled
 
     def _load(self, job_id: str) -> JobRecord | None:
-        """Return the record; None, with a line in the log, when it is gone or nobody can read it."""
+        """Return the record; None, with a line in the log, when it is gone or nobody can read it.
+
+        A job whose record cannot be read is failed, because somebody waits for it.
+        """
         try:
             record = self._env["store"].load(job_id)
         except DecodeError as error:
             self._logger.error("worker.record_malformed", job_id=job_id, error=str(error))
+            self._fail_unreadable(job_id, str(error))
             return None
         if record is None:
             self._logger.error("worker.record_missing", job_id=job_id)
         return record
+
+    def _fail_unreadable(self, job_id: str, fault: str) -> None:
+        domain = self._env["registry"].domain
+        raw = self._env["redis"].hgetall(job_key(domain, job_id))
+        try:
+            user_id = parse_int_field(raw, "user_id")
+        except DecodeError:
+            user_id = 0
+        builder = TransitionBuilder(
+            {
+                "domain": domain,
+                "job_id": job_id,
+                "user_id": user_id,
+                "queue_name": self._env["queue"].name,
+                "events_channel": self._env["events_channel"],
+            },
+            clock=self._env["clock"],
+            retention=self._env["store"].retention,
+        )
+        call = builder.failed(
+            "system",
+            f"the job's record cannot be read: {fault}",
+            guard=guard_lease(raw.get("locked_by", "")),
+            transition_id=new_token(),
+        )
+        try:
+            read_reply(self._env["redis"].run_script(call), step="failed", job_id=job_id)
+        except TransitionRefusedError as error:
+            self._logger.error("worker.record_beyond_repair", job_id=job_id, reason=str(error))
 
     def _reap(self, record: JobRecord) -> int:
         fault = _system_fault("the worker that ran it stopped answering")
@@ -286,7 +331,11 @@ class AttemptRunner:
             _check_result(record, context, result)
             return result
         except JobUserError as error:
-            return {"kind": "user", "message": _bounded(str(error)), "may_retry": False}
+            return {
+                "kind": "user",
+                "message": bounded_text(str(error), MAX_MESSAGE_LENGTH),
+                "may_retry": False,
+            }
         except TransitionRefusedError:
             raise  # the job is no longer this worker's: it has nothing more to say about it
         except self._env["timeout_error"]:
@@ -308,7 +357,11 @@ class AttemptRunner:
         except (UnknownJobTypeError, DecodeError) as error:
             # Another attempt would find the same: this worker's code does not fit the job.
             self._logger.error("worker.job_not_understood", job_id=record["job_id"], error=str(error))
-            return {"kind": "system", "message": _bounded(str(error)), "may_retry": False}
+            return {
+                "kind": "system",
+                "message": bounded_text(str(error), MAX_MESSAGE_LENGTH),
+                "may_retry": False,
+            }
 
     def _settle(
         self,
@@ -406,10 +459,4 @@ def _check_result(record: JobRecord, context: JobContext, result: JobResult) -> 
 
 
 def _system_fault(message: str) -> Fault:
-    return {"kind": "system", "message": _bounded(message), "may_retry": True}
-
-
-def _bounded(text: str) -> str:
-    """Return a text that fits an event: not too long, and no half characters (a file name may bring some)."""
-    text = text.encode("utf-8", "replace").decode("utf-8")
-    return text if len(text) <= MAX_MESSAGE_LENGTH else text[: MAX_MESSAGE_LENGTH - 1] + "…"
+    return {"kind": "system", "message": bounded_text(message, MAX_MESSAGE_LENGTH), "may_retry": True}

@@ -42,8 +42,9 @@ class JobContext:
 
     Every method is one round trip and raises `RedisUnavailableError` when Redis does not answer,
     `JobNotFoundError` without a record, `OutcomeAlreadyRecordedError` after an outcome, `LeaseLostError`
-    when the job was given to another worker, and `TransitionRefusedError` for a step out of order. After an
-    error nothing was written.
+    when the job was given to another worker, and `TransitionRefusedError` for a step out of order. A refusal
+    means that nothing was written; after `RedisUnavailableError` that is unknown, because the answer may have
+    been lost after the write.
     """
 
     def __init__(

@@ -10,8 +10,10 @@ from typing import Final, Generic, Literal, Protocol, TypeVar
 
 from platform_core.clock import Clock, SystemClock, to_millis
 from platform_core.errors import DecodeError
+from platform_core.event_codec import JobId
 from platform_core.job_events import JobDomain
 from platform_core.job_types import BaseJobStatus, JobStatusLiteral, job_key
+from platform_core.json_values import PayloadCodec
 
 from platform_workers.errors import JobExistsError
 from platform_workers.redis import SCRIPTS, RedisClient, ScriptCall, load_script
@@ -92,6 +94,18 @@ def parse_datetime_field(raw: Mapping[str, str], field: str) -> datetime:
     if moment.tzinfo is None:
         raise DecodeError(field, "ISO 8601 time with offset", "time without offset")
     return moment
+
+
+_JOB_ID: Final = PayloadCodec(JobId)
+
+
+def check_job_id(job_id: str) -> None:
+    """Make sure that a job id can be part of a Redis key and of an event.
+
+    Raises:
+        DecodeError: It is empty, too long, or holds `:`, white space or a control character.
+    """
+    _JOB_ID.decode(job_id, "$.job_id")
 
 
 def required_str(raw: Mapping[str, str], field: str) -> str:
@@ -175,7 +189,11 @@ class BaseJobStore(Generic[StatusT]):
             status: The record.
             mode: "save" to write over, "create" to refuse when there is a record already.
             message: Line for the job's log; empty for none.
+
+        Raises:
+            DecodeError: The job id cannot be part of a key.
         """
+        check_job_id(status["job_id"])
         fields = self._encoder.encode(status)
         pairs = [part for pair in fields.items() for part in pair]
         now = str(to_millis(self._clock.now()))

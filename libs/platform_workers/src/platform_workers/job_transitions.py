@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal, TypedDict
 
 from platform_core.clock import Clock, to_iso, to_millis
+from platform_core.errors import DecodeError
 from platform_core.job_events import (
     ErrorKind,
     JobDomain,
@@ -29,12 +30,18 @@ from platform_workers.errors import (
     StaleAttemptError,
     TransitionRefusedError,
 )
+from platform_workers.event_subscriber import MAX_MESSAGE_BYTES
 from platform_workers.redis import SCRIPTS, ScriptCall, load_script
 
 JOB_TRANSITION = load_script(SCRIPTS, "job_index", "job_transition")
 
 EVENTS_LOG_LENGTH: Final = 100_000
 """About how many outcome and start events a domain's durable log keeps."""
+
+MAX_TEXT_LENGTH: Final = 10_000
+"""How many characters of a message are told. An event has to fit what readers take (1 MiB)."""
+
+MAX_RESULT_ID_LENGTH: Final = 1_000
 
 Step = Literal["started", "progress", "completed", "failed", "retried", "renewed"]
 LogLevel = Literal["info", "warning", "error"]
@@ -78,6 +85,12 @@ def guard_attempt(run: int, attempt: int) -> str:
     return f"attempt:{run}:{attempt}"
 
 
+def bounded_text(text: str, limit: int = MAX_TEXT_LENGTH) -> str:
+    """Return a text that fits an event: not too long, and no half characters (a file name may bring some)."""
+    text = text.encode("utf-8", "replace").decode("utf-8")
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
 class TransitionBuilder:
     """Makes the script calls of one job. Holds no connection.
 
@@ -115,6 +128,7 @@ class TransitionBuilder:
         self, percent: int, message: str | None, payload: JsonValue, *, guard: str, transition_id: str
     ) -> ScriptCall:
         """The job is `percent` (0 to 100) done. Live only: it does not enter the durable log."""
+        message = None if message is None else bounded_text(message)
         event = make_progress_event(
             domain=self._identity["domain"],
             job_id=self._identity["job_id"],
@@ -126,13 +140,18 @@ class TransitionBuilder:
         fields = {"progress": str(percent), "updated_at": to_iso(self._clock.now())}
         if message is not None:
             fields["message"] = message
+        text = encode_job_event(event)
+        if len(text.encode()) > MAX_MESSAGE_BYTES:
+            raise DecodeError("$.payload", f"at most {MAX_MESSAGE_BYTES} bytes", "more")
         return self._call(
-            "progress", guard=guard, transition_id=transition_id, event=encode_job_event(event),
+            "progress", guard=guard, transition_id=transition_id, event=text,
             fields=fields, log="" if message is None else f"{percent} %: {message}",
         )  # fmt: skip
 
     def completed(self, *, result_id: str, result_bytes: int, guard: str, transition_id: str) -> ScriptCall:
         """The job is done; its result is stored under `result_id` and has `result_bytes` bytes."""
+        if len(result_id) > MAX_RESULT_ID_LENGTH:
+            raise DecodeError("$.result_id", f"at most {MAX_RESULT_ID_LENGTH} characters", "str")
         event = make_completed_event(
             domain=self._identity["domain"],
             job_id=self._identity["job_id"],
@@ -152,6 +171,7 @@ class TransitionBuilder:
 
     def failed(self, kind: ErrorKind, message: str, *, guard: str, transition_id: str) -> ScriptCall:
         """The job has failed for good: `user` when the input was at fault, `system` otherwise."""
+        message = bounded_text(message)
         event = make_failed_event(
             domain=self._identity["domain"],
             job_id=self._identity["job_id"],

@@ -8,6 +8,7 @@ reply is narrowed here by a check, so that no untyped value leaves this file. Fa
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import NotRequired, Self, TypedDict
@@ -243,6 +244,12 @@ class RedisClient:
         """The vendor's client, for RQ alone."""
         return self._connection
 
+    def now(self) -> datetime:
+        """Return the server's time (UTC)."""
+        with _translated():
+            seconds, micros = self._connection.time()
+        return datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=micros)
+
     def ping(self) -> None:
         """Return when Redis answers."""
         with _translated():
@@ -342,6 +349,11 @@ class RedisClient:
         mapping: dict[str, EncodableT] = {**scores}
         with _translated():
             self._connection.zadd(key, mapping)
+
+    def zrem(self, key: str, *members: str) -> int:
+        """Remove members from a sorted set; return how many were there."""
+        with _translated():
+            return self._connection.zrem(key, *members)
 
     def zcard(self, key: str) -> int:
         """Return how many members a sorted set has."""
@@ -531,8 +543,8 @@ class RedisClient:
 def connect(url: str) -> RedisClient:
     """Return a client for `url` (redis://, rediss:// or unix://). Nothing is sent before the first command.
 
-    A command on a broken connection is tried again three times by the vendor's client; the scripts are
-    written so that a repeat does no harm. Bytes stay bytes on the connection, as RQ requires.
+    A command whose connection breaks is not sent again by itself: it may have been carried out, and only the
+    caller knows whether a repeat does harm. Bytes stay bytes on the connection, as RQ requires.
     """
     with _translated():
         return RedisClient(

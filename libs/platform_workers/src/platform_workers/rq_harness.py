@@ -9,6 +9,7 @@ worker of the domain settles the attempt.
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from math import inf
 from typing import Final, NotRequired, Protocol, TypeAlias, TypedDict
 
 from platform_core.clock import Clock, SystemClock
@@ -31,6 +32,7 @@ from platform_workers.job_context import new_token
 from platform_workers.job_queue import RqJobQueue
 from platform_workers.job_record_store import JobRecordStore
 from platform_workers.redis import REDIS_UNAVAILABLE, RedisClient, connect
+from platform_workers.server_clock import ServerClock
 
 RENEWAL_SECONDS: Final = 10
 """How often a busy worker renews its lease, and an idle one looks for leases that ran out."""
@@ -137,14 +139,22 @@ class PlatformWorker(Worker):
         # RQ would stop the worker at an outage and leave the horse alone; the job may well outlive it.
         with self._enduring_outages():
             super().maintain_heartbeats(job, execution)
-            self._runner.renew(job_id, run, attempt)
+            if not self._runner.renew(job_id, run, attempt):
+                # The job is another worker's now: what this horse still does can only be in its way.
+                self.kill_horse()
             self._runner.reap_expired()
 
     @override
     def monitor_work_horse(self, job: Job, queue: Queue, execution: Execution) -> None:
         """Wait for the horse, then settle the attempt if the horse did not."""
+        started = self._runner.environment["clock"].monotonic()
         super().monitor_work_horse(job, queue, execution)
-        self._settle(job)
+        limit = job.timeout or inf
+        took_too_long = self._runner.environment["clock"].monotonic() - started > limit
+        # RQ kills a horse that does not stop at its limit: its handler swallowed the timeout.
+        self._settle(
+            job, f"it took longer than {limit} seconds and did not stop" if took_too_long else HORSE_DIED
+        )
 
     @override
     def handle_job_failure(
@@ -192,9 +202,9 @@ class PlatformWorker(Worker):
         if issubclass(kind, AbandonedJobError):
             self._settle(job)
 
-    def _settle(self, job: Job) -> None:
+    def _settle(self, job: Job, reason: str = HORSE_DIED) -> None:
         domain, job_id, run, attempt = _arguments(job)
-        runner_for(self._runner, domain).settle_dead(job_id, run, attempt, HORSE_DIED)
+        runner_for(self._runner, domain).settle_dead(job_id, run, attempt, reason)
 
 
 def _arguments(job: Job) -> tuple[JobDomain, str, int, int]:
@@ -251,7 +261,8 @@ def run_rq_worker(config: WorkerConfig) -> None:
 
     def next_worker() -> PlatformWorker:
         wait_for_redis(redis, wait=_wait, logger=logger)
-        worker = make_worker(config, redis=redis, clock=SystemClock(), logger=logger)
+        clock = ServerClock(redis, SystemClock())
+        worker = make_worker(config, redis=redis, clock=clock, logger=logger)
         logger.info("worker.started", worker=worker.name, job_types=", ".join(config["registry"].job_types))
         return worker
 

@@ -9,7 +9,8 @@
 --   <d>:jobs:type:<job type>     by job type, score = created (ms)
 --   <d>:jobs:user:<user id>      by user, score = created (ms)
 --   <d>:jobs:finished            "<job id> <job type> <user id>", score = finished (ms); drives expiry and sweeps
---   <d>:jobs:leases              running jobs under a lease, score = lease ends (ms)
+--   <d>:jobs:leases:<queue>      running jobs under a lease, score = lease ends (ms); the workers of that queue
+--                                look after it
 --   <d>:jobs:totals              counters since ever: <status reached>, <status reached>:<job type>
 --   platform:domains             every domain that has a job
 
@@ -31,7 +32,10 @@ end
 
 -- What the finished set remembers, so that expiry can clean the indexes after the hash itself is gone.
 local function finished_member(job_id, job)
-  return job_id .. ' ' .. (job.job_type or '-') .. ' ' .. (job.user_id or '-')
+  local function word(text)
+    return string.match(text or '', '^%S+$') or '-'
+  end
+  return job_id .. ' ' .. word(job.job_type) .. ' ' .. word(job.user_id)
 end
 
 local function index_job(domain, job_id, job, score)
@@ -53,20 +57,28 @@ local function count(domain, job, status)
   end
 end
 
--- Remove up to `limit` jobs that finished before `before` (ms) from every index, with their hash and log.
-local function purge_finished(domain, before, limit)
+local function leases_key(domain, job)
+  return jobs_key(domain, 'leases:' .. (job.queue or ''))
+end
+
+-- Remove up to `limit` jobs that finished more than `retention` (ms) ago from every index, with hash and log.
+-- Of the caller's clock and the server's the earlier one counts: one that is ahead must not remove fresh jobs.
+local function purge_finished(domain, now, retention, limit)
   local finished = jobs_key(domain, 'finished')
+  local before = math.min(now, tonumber(redis.call('TIME')[1]) * 1000 + 999) - retention
   local members = redis.call('ZRANGEBYSCORE', finished, '-inf', '(' .. before, 'LIMIT', 0, limit)
   for _, member in ipairs(members) do
     local job_id, job_type, user_id = string.match(member, '^(%S+) (%S+) (%S+)$')
     redis.call('ZREM', finished, member)
-    redis.call('ZREM', jobs_key(domain, 'all'), job_id)
-    for status in pairs(FINAL) do
-      redis.call('ZREM', jobs_key(domain, 'status:' .. status), job_id)
+    if job_id then
+      redis.call('ZREM', jobs_key(domain, 'all'), job_id)
+      for status in pairs(FINAL) do
+        redis.call('ZREM', jobs_key(domain, 'status:' .. status), job_id)
+      end
+      redis.call('ZREM', jobs_key(domain, 'type:' .. job_type), job_id)
+      redis.call('ZREM', jobs_key(domain, 'user:' .. user_id), job_id)
+      redis.call('DEL', domain .. ':job:' .. job_id, domain .. ':job:' .. job_id .. ':log')
     end
-    redis.call('ZREM', jobs_key(domain, 'type:' .. job_type), job_id)
-    redis.call('ZREM', jobs_key(domain, 'user:' .. user_id), job_id)
-    redis.call('DEL', domain .. ':job:' .. job_id, domain .. ':job:' .. job_id .. ':log')
   end
   return #members
 end
@@ -84,11 +96,10 @@ local function reindex(domain, job_id, old, new, now, retention)
   end
   local key = domain .. ':job:' .. job_id
   if FINAL[new.status] then
-    redis.call('ZREM', jobs_key(domain, 'leases'), job_id)
+    redis.call('ZREM', leases_key(domain, new), job_id)
     redis.call('ZADD', jobs_key(domain, 'finished'), 'NX', now, finished_member(job_id, new))
     redis.call('PEXPIRE', key, retention)
     redis.call('PEXPIRE', key .. ':log', retention)
-    purge_finished(domain, now - retention, 4)
   else
     redis.call('ZREM', jobs_key(domain, 'finished'), finished_member(job_id, new))
     redis.call('PERSIST', key)

@@ -23,4 +23,5 @@ if message ~= '' then
   log_line(key, 'info', message)
 end
 reindex(domain, job_id, old, read_job(key), now, retention)
+purge_finished(domain, now, retention, 4)
 return { 'ok' }

@@ -7,8 +7,8 @@
 --   guard    "lease:<token>"     the record's lease must be this one ("lease:" alone: it must have none)
 --            "attempt:<run>:<n>" started only: the record must wait for attempt n of this run
 --            "expired"           the record's lease must have run out before now
---   The fields `attempt_count` and `locked_until_ms` are special: the first with value "+1" counts up, the
---   second sets the lease's end in the leases set (not in the hash); "0" takes the lease away.
+--   Three fields are special: `attempt_count` with value "+1" counts up; `started_at` stays as the first attempt
+--   set it; `locked_until_ms` sets the lease's end in the leases set (not in the hash), "0" takes it away.
 --   returns  {"ok", status, attempt count, run}; also for a repeat of the transition id last applied
 --   refuses  {"missing"}, {"final", status}, {"invalid", status}, {"lease", status}, {"stale", status};
 --            nothing is written
@@ -41,7 +41,7 @@ if FINAL[status] then
   return { 'final', status }
 end
 local next_status = NEXT[step][status]
-local leases = jobs_key(domain, 'leases')
+local leases = leases_key(domain, old)
 if string.sub(guard, 1, 6) == 'lease:' then
   if (old.locked_by or '') ~= string.sub(guard, 7) then
     return { 'lease', status }
@@ -66,6 +66,9 @@ for i = 14, pairs_end, 2 do
   local field, value = ARGV[i], ARGV[i + 1]
   if field == 'attempt_count' and value == '+1' then
     value = tostring(tonumber(old.attempt_count or '0') + 1)
+  end
+  if field == 'started_at' and old.started_at then
+    value = old.started_at
   end
   if field == 'locked_until_ms' then
     if value == '0' then
@@ -95,5 +98,9 @@ if event ~= '' then
     redis.call('XADD', events_log, 'MAXLEN', '~', log_length, '*', 'event', event, 'run', new.run or '1')
   end
   redis.call('PUBLISH', channel, event)
+end
+if FINAL[next_status] then
+  -- Last of all: whatever lies in the index of old jobs must not come between a record and its event.
+  purge_finished(domain, now, retention, 4)
 end
 return { 'ok', next_status, new.attempt_count or '0', new.run or '1' }

@@ -1,4 +1,4 @@
 -- Remove finished jobs that are past their retention from every index.
 --   ARGV     domain, now (ms), retention (ms), at most how many
 --   returns  {how many were removed}
-return { tostring(purge_finished(ARGV[1], tonumber(ARGV[2]) - tonumber(ARGV[3]), tonumber(ARGV[4]))) }
+return { tostring(purge_finished(ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]))) }
