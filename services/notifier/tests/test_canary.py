@@ -236,10 +236,13 @@ def test_nobody_is_deaf_while_redis_stands_still(lost: Canary, mute: Mute, clock
     assert deaf == [False]
 
 
-def test_one_that_is_heard_before_the_sender_goes_on_is_heard(lost: Canary, mute: Mute) -> None:
+def test_one_that_is_heard_before_the_sender_goes_on_is_heard(
+    lost: Canary, mute: Mute, clock: FakeClock
+) -> None:
     mute.during = lambda: lost.hear({"channel": lost.channel, "data": b"1"})
     lost.listens()
     lost.send_if_due()
+    clock.advance(1)
     assert lost.is_proven()
     assert lost.unanswered_seconds() == 0.0
 

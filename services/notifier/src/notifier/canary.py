@@ -95,7 +95,7 @@ class Canary:
     def listens(self) -> None:
         """Note that there is a new subscription; nothing is proven of it yet."""
         with self._lock:
-            self._listening, self._proven = True, False
+            self._listening = True
             self._heard_at = self._clock.monotonic()
             # Since when none has come back stays: a new subscription can be as deaf as the one before.
             self._sent_at = None
