@@ -28,7 +28,7 @@ from platform_workers.testing.embedded_redis import free_port
 ROOT: Final = Path(__file__).parent.parent
 DATA: Final = Path("examples") / "data"
 NOT_PASSED_ON: Final = ("REDIS_URL", "OBJECT_STORE_URL", "NOTIFIER_DOMAINS", "JOBS_API_HOST")
-"""The demo brings these itself: with another platform's server, that platform's worker would take its jobs."""
+"""The demo brings these itself: on another platform's server that platform's worker would take its jobs."""
 
 EMAIL: Final = "ada@example.com"
 MAIL_SECONDS: Final = 20.0

@@ -80,8 +80,8 @@ class JobSubmitter:
             UnknownJobTypeError: The job type has no handler; the message names the known ones.
             DecodeError: The payload, the context or the notifications have a fault; the path names it.
             JobExistsError: The id is taken.
-            RedisUnavailableError: Redis did not answer. Whether the job was taken is unknown: the answer may have
-                been lost after the write.
+            RedisUnavailableError: Redis did not answer. Whether the job was taken is unknown: the answer may
+                have been lost after the write.
         """
         handler = self._registry.get(request["job_type"])
         handler["bind"](request["payload"])
