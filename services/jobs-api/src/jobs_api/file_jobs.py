@@ -2,12 +2,14 @@
 
 import hashlib
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, TypeAlias, TypedDict, TypeVar
 
+from platform_core.clock import Clock
 from platform_core.errors import JobUserError
 from platform_workers.handlers import JobResult, JobRun
 
@@ -20,6 +22,9 @@ PERCENT_FOR_WORK: Final = 98
 """The work's own 0 to 100 percent become 0 to this; storing the result is the rest."""
 
 PERCENT_WHEN_STORED: Final = 99
+
+FOLDER_PREFIX: Final = "attempt-"
+"""How the name of an attempt's folder begins; only such folders are ever removed by age."""
 
 PayloadT = TypeVar("PayloadT", bound=Mapping[str, object])
 SummaryT = TypeVar("SummaryT")
@@ -45,11 +50,16 @@ class FileJobs:
     Args:
         store: where uploads and results lie.
         work_folder: where a job's files lie while it runs; made when it is not there.
+        clock: tells how old a folder is.
+        leftover_age: a folder that was not written for so long belongs to no running attempt. Longer than
+            any attempt may take.
     """
 
-    def __init__(self, *, store: FileStore, work_folder: Path) -> None:
+    def __init__(self, *, store: FileStore, work_folder: Path, clock: Clock, leftover_age: timedelta) -> None:
         self._store = store
         self._work_folder = work_folder
+        self._clock = clock
+        self._leftover_age = leftover_age
 
     def handler(
         self,
@@ -93,12 +103,17 @@ class FileJobs:
 
     @contextmanager
     def _folder_of(self, job: JobRun) -> Iterator[Path]:
-        """Give the job a folder of its own, empty, and remove it afterwards."""
+        """Give this attempt a folder of its own, empty, and remove it afterwards.
+
+        Never a folder that another attempt can have: when only the parent of a worker's process is killed,
+        its attempt goes on, beside the one that takes its place.
+        """
+        remove_leftovers(self._work_folder, before=self._clock.now() - self._leftover_age)
+        self._work_folder.mkdir(parents=True, exist_ok=True)
         # By digest: a job id may hold what is no plain file name.
-        folder = self._work_folder / hashlib.sha256(job.job_id.encode()).hexdigest()[:32]
-        # An attempt that was killed left its files behind; this attempt took its place.
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        digest = hashlib.sha256(job.job_id.encode()).hexdigest()[:32]
+        prefix = f"{FOLDER_PREFIX}{digest}-{job.attempt}-"
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=self._work_folder))
         try:
             yield folder
         finally:
@@ -106,22 +121,23 @@ class FileJobs:
 
 
 def remove_leftovers(work_folder: Path, *, before: datetime) -> int:
-    """Remove what killed attempts left behind whose jobs are not tried again.
+    """Remove what killed attempts left behind.
+
+    What is not the folder of an attempt stays: the work folder may be one that others use too. What can't be
+    removed stays as well; that must not keep a worker from its work.
 
     Args:
         work_folder: the folder of running jobs.
-        before: a job's folder that was last written before this moment belongs to no running job.
+        before: an attempt's folder that was last written before this moment belongs to no running one.
 
     Returns:
         How many were removed.
     """
-    if not work_folder.is_dir():
-        return 0
     removed = 0
-    for path in work_folder.iterdir():
+    for path in work_folder.glob(f"{FOLDER_PREFIX}*"):
         # Another worker of this machine may be faster.
         with suppress(FileNotFoundError):
             if path.stat().st_mtime < before.timestamp():
-                shutil.rmtree(path)
-                removed += 1
+                shutil.rmtree(path, ignore_errors=True)
+                removed += not path.exists()
     return removed

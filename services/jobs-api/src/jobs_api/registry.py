@@ -3,6 +3,7 @@
 The work itself is in `jobs_api.files` and knows nothing of jobs.
 """
 
+from datetime import timedelta
 from typing import Final
 
 from platform_core.job_events import JobDomain, job_domain
@@ -25,6 +26,9 @@ FILES: Final[JobDomain] = job_domain("files")
 
 TIMEOUT_SECONDS: Final = 3600
 """One attempt on a large file may take this long."""
+
+LEFTOVER_AGE: Final = timedelta(seconds=2 * TIMEOUT_SECONDS)
+"""No attempt runs this long, so an older folder belongs to none."""
 
 _JSON: Final = "application/json"
 ROW_COUNT: Final[ResultKind] = {"label": "row_count", "ending": "json", "content_type": _JSON}

@@ -25,7 +25,7 @@ from jobs_api.http.events import HEARTBEAT_SECONDS
 from jobs_api.http.services import Services
 from jobs_api.job_records import JobRecords
 from jobs_api.object_store import FileStore, open_file_store
-from jobs_api.registry import FILES, make_registry
+from jobs_api.registry import FILES, LEFTOVER_AGE, make_registry
 from jobs_api.settings import ApiSettings, LogSettings, WorkerSettings
 
 
@@ -67,7 +67,7 @@ def assemble_api(
 ) -> Api:
     """Build the API around a Redis connection and a file store."""
     # The API runs no job; of the registry it needs the payload types and the limits.
-    registry = make_registry(FileJobs(store=store, work_folder=Path(tempfile.gettempdir())))
+    registry = make_registry(make_file_jobs(store, Path(tempfile.gettempdir())))
     hub = EventHub(LiveEvents(redis), logger=get_logger("jobs_api.event_hub"))
     services: Services = {
         "redis": redis,
@@ -93,6 +93,11 @@ def make_submitter(redis: RedisClient, registry: HandlerRegistry) -> JobSubmitte
     )
 
 
+def make_file_jobs(store: FileStore, work_folder: Path) -> FileJobs:
+    """Return what runs the jobs on files."""
+    return FileJobs(store=store, work_folder=work_folder, clock=SystemClock(), leftover_age=LEFTOVER_AGE)
+
+
 def build_worker(settings: WorkerSettings) -> WorkerConfig:
     """Build what the worker runs.
 
@@ -100,10 +105,9 @@ def build_worker(settings: WorkerSettings) -> WorkerConfig:
         ObjectStoreError: the object store can't be opened.
     """
     store = open_file_store(settings["object_store_url"], new_id=new_file_id)
-    jobs = FileJobs(store=store, work_folder=settings["work_folder"])
     return {
         "redis_url": settings["redis_url"],
         "queue_name": FILES_QUEUE,
         "events_channel": default_events_channel(FILES),
-        "registry": make_registry(jobs),
+        "registry": make_registry(make_file_jobs(store, settings["work_folder"])),
     }

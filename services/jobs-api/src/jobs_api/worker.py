@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Mapping
-from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -12,14 +11,11 @@ from platform_core.errors import PlatformError
 from platform_workers.rq_harness import run_rq_worker
 
 from jobs_api.file_jobs import remove_leftovers
-from jobs_api.registry import TIMEOUT_SECONDS
+from jobs_api.registry import LEFTOVER_AGE
 from jobs_api.settings import read_worker_settings
 from jobs_api.wiring import build_worker, set_up_logging
 
 EXIT_SETTINGS: Final = 2
-
-LEFTOVER_AGE: Final = timedelta(seconds=2 * TIMEOUT_SECONDS)
-"""No attempt runs this long, so an older folder belongs to none."""
 
 
 def main() -> None:

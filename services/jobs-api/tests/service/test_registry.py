@@ -2,7 +2,6 @@
 
 import os
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -10,12 +9,15 @@ from platform_core.errors import DecodeError, JobUserError
 from platform_core.job_events import JobDomain
 from platform_core.json_values import JsonObject, JsonValue, decode_json
 from platform_workers.handlers import HandlerRegistry, JobResult
+from platform_workers.testing import FakeClock
 from service_kit import folder_store
 
 from jobs_api.file_jobs import FileJobs, remove_leftovers
 from jobs_api.files.progress import ProgressReport
 from jobs_api.object_store import FileStore, StoredFile
-from jobs_api.registry import FILES, make_registry
+from jobs_api.registry import FILES, LEFTOVER_AGE, TIMEOUT_SECONDS, make_registry
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
 
 class RecordedRun:
@@ -47,7 +49,7 @@ def work(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def registry(store: FileStore, work: Path) -> HandlerRegistry:
-    return make_registry(FileJobs(store=store, work_folder=work))
+    return make_registry(file_jobs(store, work))
 
 
 def stored(store: FileStore, tmp_path: Path, content: bytes, name: str = "orders.csv") -> StoredFile:
@@ -125,24 +127,44 @@ def test_a_bad_file_is_the_users_fault_and_leaves_nothing_behind(
     assert list(work.iterdir()) == []
 
 
-def test_what_a_killed_attempt_left_is_removed(store: FileStore, tmp_path: Path, work: Path) -> None:
-    seen: list[list[Path]] = []
+def test_two_attempts_of_one_job_at_once_do_not_touch_each_others_files(
+    store: FileStore, tmp_path: Path, work: Path
+) -> None:
+    """The process of a worker is killed and its attempt goes on, while another worker begins the next."""
+    seen: list[list[str]] = []
 
     def operation(source: Path, result: Path, payload: JsonObject, report: ProgressReport) -> str:
-        seen.append(sorted(source.parent.iterdir()))
         result.write_bytes(b"{}")
-        (source.parent / "left").write_bytes(b"x")
+        if not seen:
+            seen.append([])
+            second = RecordedRun()
+            second.attempt = attempts.pop()
+            handler(payload, second)
+        seen.append(sorted(path.name for path in source.parent.iterdir()))
         return "fine"
 
-    jobs = FileJobs(store=store, work_folder=work)
-    handler = jobs.handler(operation, {"label": "x", "ending": "json", "content_type": "x/y"}, str)
+    handler = file_jobs(store, work).handler(
+        operation, {"label": "x", "ending": "json", "content_type": "x/y"}, str
+    )
     payload: JsonObject = {"file_id": stored(store, tmp_path, b"x")["file_id"]}
-    handler(payload, RecordedRun())
-    only = folder_of(work, "job-1")
-    only.mkdir(parents=True)
-    (only / "left").write_bytes(b"x")
-    handler(payload, RecordedRun())
-    assert seen == [[only / "source"], [only / "source"]]
+    # The same attempt may also be begun again, after a lease that ran out.
+    for attempt in (2, 1):
+        attempts = [attempt]
+        seen.clear()
+        handler(payload, RecordedRun())
+        assert seen == [[], ["result", "source"], ["result", "source"]]
+    assert list(work.iterdir()) == []
+
+
+def test_an_attempt_clears_what_killed_ones_left_long_ago(
+    registry: HandlerRegistry, store: FileStore, tmp_path: Path, work: Path
+) -> None:
+    left_behind(work, "attempt-old", NOW - LEFTOVER_AGE - timedelta(minutes=1))
+    left_behind(work, "attempt-young", NOW - LEFTOVER_AGE + timedelta(minutes=1))
+    source = stored(store, tmp_path, b"a\n1\n")
+    run_job(registry, "csv.row_count", {"file_id": source["file_id"]}, RecordedRun())
+    assert [path.name for path in work.iterdir()] == ["attempt-young"]
+    assert timedelta(seconds=TIMEOUT_SECONDS) < LEFTOVER_AGE
 
 
 @pytest.mark.parametrize("job_id", ["../../escape", "a/b", ".."])
@@ -170,18 +192,32 @@ def test_the_types_and_their_domain(registry: HandlerRegistry) -> None:
     assert registry.limits_of("csv.row_count")["timeout_seconds"] == 3600
 
 
-def test_what_no_attempt_will_come_back_for_is_removed_by_age(tmp_path: Path) -> None:
-    work, now = tmp_path / "work", datetime(2026, 1, 2, tzinfo=UTC)
-    assert remove_leftovers(work, before=now) == 0
-    for name, age in (("old", 3), ("new", 1)):
-        (work / name).mkdir(parents=True)
-        (work / name / "source").write_bytes(b"x")
-        then = (now - timedelta(hours=age)).timestamp()
-        os.utime(work / name, (then, then))
-    assert remove_leftovers(work, before=now - timedelta(hours=2)) == 1
-    assert [path.name for path in work.iterdir()] == ["new"]
+def test_only_old_folders_of_attempts_are_removed(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    assert remove_leftovers(work, before=NOW) == 0
+    left_behind(work, "attempt-old", NOW - timedelta(hours=3))
+    left_behind(work, "attempt-new", NOW - timedelta(hours=1))
+    left_behind(work, "somebody else's", NOW - timedelta(hours=3))
+    assert remove_leftovers(work, before=NOW - timedelta(hours=2)) == 1
+    assert sorted(path.name for path in work.iterdir()) == ["attempt-new", "somebody else's"]
 
 
-def folder_of(work: Path, job_id: str) -> Path:
-    """Return the folder that a job gets while it runs."""
-    return work / sha256(job_id.encode()).hexdigest()[:32]
+def test_what_can_not_be_removed_stops_nobody(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "attempt-gone").symlink_to(tmp_path / "nowhere")
+    (work / "attempt-file").write_bytes(b"x")
+    os.utime(work / "attempt-file", (0, 0))
+    assert remove_leftovers(work, before=NOW) == 0
+
+
+def file_jobs(store: FileStore, work: Path) -> FileJobs:
+    """Return what runs jobs on files, at a fixed time."""
+    return FileJobs(store=store, work_folder=work, clock=FakeClock(NOW), leftover_age=LEFTOVER_AGE)
+
+
+def left_behind(work: Path, name: str, written: datetime) -> None:
+    """Make a folder with a file in it, as a killed attempt leaves it, last written at a time."""
+    (work / name).mkdir(parents=True)
+    (work / name / "source").write_bytes(b"x")
+    os.utime(work / name, (written.timestamp(), written.timestamp()))
