@@ -14,7 +14,8 @@ from platform_core.job_events import (
 from platform_core.notifications import EventWord
 from platform_notify.deliveries import EMAIL, Delivery, delivery_id_of
 from platform_notify.delivery_store import DeliveryStore
-from platform_workers.redis import RedisClient, Script
+from platform_workers.lua_scripts import Script
+from platform_workers.redis import RedisClient
 
 from chaos.jobs import CHAOS, PlannedJob
 

@@ -20,7 +20,8 @@ from platform_workers.job_context import JobContext, make_job_context
 from platform_workers.job_record_store import JobRecordStore
 from platform_workers.job_store import read_log
 from platform_workers.job_transitions import GUARD_EXPIRED, guard_attempt, guard_lease
-from platform_workers.redis import LiveMessage, RedisClient
+from platform_workers.redis import RedisClient
+from platform_workers.redis_replies import LiveMessage
 from platform_workers.testing import FakeClock, FakeRedis
 
 

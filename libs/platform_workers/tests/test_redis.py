@@ -5,16 +5,9 @@ from pathlib import Path
 import pytest
 
 from platform_workers.errors import RedisCommandError, RedisUnavailableError
-from platform_workers.redis import (
-    RedisClient,
-    Script,
-    _entries,
-    _mapping,
-    _text,
-    connect,
-    load_script,
-    run_in_transaction,
-)
+from platform_workers.lua_scripts import Script, load_script
+from platform_workers.redis import RedisClient, connect, run_in_transaction
+from platform_workers.redis_replies import entries_of, mapping_of, text_of
 from platform_workers.testing import EmbeddedRedis, FakeRedis
 
 
@@ -228,11 +221,11 @@ def test_a_url_that_is_none_is_refused(url: str) -> None:
 
 def test_replies_of_another_shape_are_refused() -> None:
     with pytest.raises(RedisCommandError, match="expected a mapping from Redis, found int"):
-        _mapping(3)
+        mapping_of(3)
     with pytest.raises(RedisCommandError, match="expected text from Redis, found NoneType"):
-        _text(None)
-    assert _entries([(b"1-0", None), (b"2-0", {b"a": b"1"})]) == [{"entry_id": "2-0", "fields": {"a": "1"}}]
-    assert _text("already text") == "already text"
+        text_of(None)
+    assert entries_of([(b"1-0", None), (b"2-0", {b"a": b"1"})]) == [{"entry_id": "2-0", "fields": {"a": "1"}}]
+    assert text_of("already text") == "already text"
 
 
 def test_a_lag_the_server_lost_count_of_is_left_out(real_redis: RedisClient) -> None:

@@ -12,7 +12,7 @@ from platform_notify.intake import Intake
 from platform_notify.undecodable_store import UndecodableStore
 from platform_workers.errors import RedisUnavailableError
 from platform_workers.event_subscriber import EventLog, LiveEvents
-from platform_workers.redis import GroupState
+from platform_workers.redis_replies import GroupState
 from platform_workers.testing import FakeClock, FakeLogger, FakeRedis
 
 from notifier.canary import DEAF_SECONDS, Canary

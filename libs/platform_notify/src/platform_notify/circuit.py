@@ -12,7 +12,8 @@ from typing import Final, Literal, NotRequired, TypeAlias, TypedDict
 
 from platform_core.clock import Clock, to_iso, to_millis
 from platform_core.json_values import JsonObject, convert_as
-from platform_workers.redis import RedisClient, load_script
+from platform_workers.lua_scripts import load_script
+from platform_workers.redis import RedisClient
 
 from platform_notify.providers.base import SendResult
 from platform_notify.retry import GIVE_UP_AFTER, MAX_RETRY_AFTER, wait_asked

@@ -17,7 +17,8 @@ from platform_core.clock import Clock, to_iso, to_millis
 from platform_core.errors import DecodeError
 from platform_core.job_events import JobDomain
 from platform_core.json_values import JsonValue, encode_json
-from platform_workers.redis import RedisClient, load_script
+from platform_workers.lua_scripts import load_script
+from platform_workers.redis import RedisClient
 
 from platform_notify.circuit import PROBE_PAUSE, SCRIPTS, circuit_key, milliseconds, pause_key
 from platform_notify.deliveries import (

@@ -14,7 +14,8 @@ from typing import Final, Protocol, TypedDict
 
 from platform_core.clock import Clock, to_millis
 from platform_workers.errors import RedisUnavailableError
-from platform_workers.redis import RedisClient, load_script
+from platform_workers.lua_scripts import load_script
+from platform_workers.redis import RedisClient
 from typing_extensions import override
 
 from platform_notify.circuit import SCRIPTS, milliseconds

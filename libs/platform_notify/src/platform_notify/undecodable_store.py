@@ -5,7 +5,8 @@ from typing import Final, TypedDict
 from platform_core.clock import Clock, to_iso
 from platform_core.json_values import JsonObject, decode_as, encode_json
 from platform_workers.event_subscriber import Undecodable
-from platform_workers.redis import RedisClient, load_script
+from platform_workers.lua_scripts import load_script
+from platform_workers.redis import RedisClient
 
 from platform_notify.circuit import SCRIPTS, milliseconds
 from platform_notify.delivery_store import RETENTION

@@ -38,14 +38,8 @@ from platform_core.job_events import JobDomain, default_events_channel, default_
 from platform_workers.errors import RedisCommandError
 from platform_workers.finished_jobs import FinishedJob, finished_since
 from platform_workers.log_gaps import SWEEP_MARGIN_MS, LogGap, find_gap, is_covered
-from platform_workers.redis import (
-    GroupReader,
-    GroupState,
-    LiveMessage,
-    RedisClient,
-    StreamEntry,
-    Subscription,
-)
+from platform_workers.redis import RedisClient, Subscription
+from platform_workers.redis_replies import GroupReader, GroupState, LiveMessage, StreamEntry
 
 DOMAINS_KEY: Final = "platform:domains"
 """The set that names every domain that has a job; kept by the script that moves jobs."""

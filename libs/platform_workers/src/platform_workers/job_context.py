@@ -29,7 +29,8 @@ from platform_workers.job_transitions import (
     guard_lease,
     read_reply,
 )
-from platform_workers.redis import RedisClient, ScriptCall
+from platform_workers.lua_scripts import ScriptCall
+from platform_workers.redis import RedisClient
 
 
 def new_token() -> str:

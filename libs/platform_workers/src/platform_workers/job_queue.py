@@ -11,7 +11,8 @@ from typing import Final, Protocol, TypedDict
 from platform_core.job_events import JobDomain
 from rq import Queue
 
-from platform_workers.redis import RedisClient, ScriptCall, run_in_transaction
+from platform_workers.lua_scripts import ScriptCall
+from platform_workers.redis import RedisClient, run_in_transaction
 
 ATTEMPT_FUNCTION: Final = "platform_workers.rq_harness.run_attempt"
 

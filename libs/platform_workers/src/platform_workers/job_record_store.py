@@ -19,7 +19,8 @@ from platform_workers.job_store import (
     parse_status,
     required_str,
 )
-from platform_workers.redis import RedisClient, ScriptCall
+from platform_workers.lua_scripts import ScriptCall
+from platform_workers.redis import RedisClient
 
 OPTIONAL_FIELDS: Final = (
     "message", "error", "run_after", "started_at", "finished_at", "locked_by", "locked_until", "result_id",

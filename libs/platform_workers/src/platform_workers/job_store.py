@@ -16,7 +16,8 @@ from platform_core.job_types import BaseJobStatus, JobStatusLiteral, job_key
 from platform_core.json_values import PayloadCodec
 
 from platform_workers.errors import JobExistsError
-from platform_workers.redis import SCRIPTS, RedisClient, ScriptCall, load_script
+from platform_workers.lua_scripts import SCRIPTS, ScriptCall, load_script
+from platform_workers.redis import RedisClient
 
 DEFAULT_RETENTION = timedelta(days=30)
 """How long a finished record stays before it expires with its index entries."""

@@ -31,7 +31,7 @@ from platform_workers.errors import (
     TransitionRefusedError,
 )
 from platform_workers.event_subscriber import MAX_MESSAGE_BYTES
-from platform_workers.redis import SCRIPTS, ScriptCall, load_script
+from platform_workers.lua_scripts import SCRIPTS, ScriptCall, load_script
 
 JOB_TRANSITION = load_script(SCRIPTS, "job_index", "job_transition")
 

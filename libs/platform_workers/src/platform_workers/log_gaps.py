@@ -8,7 +8,8 @@ from typing import Final, TypedDict
 
 from platform_core.job_events import JobDomain
 
-from platform_workers.redis import SCRIPTS, RedisClient, load_script
+from platform_workers.lua_scripts import SCRIPTS, load_script
+from platform_workers.redis import RedisClient
 
 _LOG_GAP: Final = load_script(SCRIPTS, "log_gap")
 

@@ -1,17 +1,15 @@
 """The one point of contact with Redis: connection, commands, scripts and subscriptions, strings in and out.
 
 No other module of the project imports `redis` (RQ's own needs are met by `RedisClient.connection`). Every
-reply is narrowed here by a check, so that no untyped value leaves this file. Faults come out as two errors:
-`RedisUnavailableError` (try again later) and `RedisCommandError` (Redis answered and refused).
+reply is narrowed by a check (`redis_replies`), so that no untyped value leaves this file. Faults come out as
+two errors: `RedisUnavailableError` (try again later) and `RedisCommandError` (Redis answered and refused).
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from types import TracebackType
-from typing import NotRequired, Self, TypedDict
+from typing import Self
 
 from redis import Redis
 from redis.client import Pipeline, PubSub
@@ -34,6 +32,22 @@ from redis.typing import EncodableT, FieldT
 from redis.utils import from_url
 
 from platform_workers.errors import RedisCommandError, RedisUnavailableError
+from platform_workers.lua_scripts import ScriptCall
+from platform_workers.redis_replies import (
+    GroupReader,
+    GroupState,
+    LiveMessage,
+    StreamEntry,
+    entries_of,
+    facts_of,
+    items_of,
+    mapping_of,
+    text_of,
+    texts_of,
+)
+
+SOCKET_SECONDS = 30.0
+"""How long an answer may take before the connection counts as dead; longer than any blocking read."""
 
 # Bound once with a plain type: the vendor's exception classes take untyped arguments.
 _NO_CONNECTION: type[Exception] = _ConnectionError
@@ -43,126 +57,6 @@ REDIS_UNAVAILABLE = (_NO_CONNECTION, _NO_ANSWER, _READ_ONLY)
 """What the vendor's client raises when Redis does not answer; for code around RQ, which passes them on."""
 _NO_SCRIPT: type[Exception] = _NoScriptError
 _ANY_FAULT: type[Exception] = _RedisError
-
-SCRIPTS = Path(__file__).parent / "scripts"
-
-
-class Script:
-    """A Lua script from `scripts/`, loaded once and sent by its digest.
-
-    Attributes:
-        name: File name without the ending, for messages.
-        text: The whole Lua source, shared parts first.
-        sha: SHA-1 of the text, as `EVALSHA` wants it.
-    """
-
-    def __init__(self, name: str, text: str) -> None:
-        self.name = name
-        self.text = text
-        self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
-
-
-def load_script(folder: Path, *parts: str) -> Script:
-    """Read `<part>.lua` files from `folder` and join them; the last part names the script.
-
-    Args:
-        folder: Where the files lie.
-        parts: File names without `.lua`; shared function files first.
-    """
-    return Script(parts[-1], "\n".join((folder / f"{part}.lua").read_text("utf-8") for part in parts))
-
-
-class ScriptCall(TypedDict):
-    """One script with its arguments, to run alone or inside a transaction."""
-
-    script: Script
-    keys: list[str]
-    args: list[str]
-
-
-class StreamEntry(TypedDict):
-    """One entry of a Redis stream: its id (`<ms>-<n>`) and its fields."""
-
-    entry_id: str
-    fields: dict[str, str]
-
-
-class GroupState(TypedDict):
-    """How far a consumer group is: entries delivered but not acknowledged, and entries not yet read.
-
-    `lag` is absent when the server can't tell it (entries were trimmed or deleted in between).
-    """
-
-    pending: int
-    lag: NotRequired[int]
-    last_delivered_id: str
-
-
-class GroupReader(TypedDict):
-    """One consumer of a group: what it was given and has not acknowledged, and how long ago it last read."""
-
-    name: str
-    pending: int
-    idle_ms: int
-
-
-class LiveMessage(TypedDict):
-    """One message heard on a channel; `data` keeps the bytes as published (they may be no UTF-8)."""
-
-    channel: str
-    data: bytes
-
-
-def _text(value: object) -> str:
-    """Narrow one reply to text; bytes that are no UTF-8 keep a replacement character."""
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    if isinstance(value, str):
-        return value
-    if isinstance(value, int | float):
-        return str(value)
-    raise RedisCommandError(f"expected text from Redis, found {type(value).__name__}")
-
-
-def _items(value: object) -> list[object]:
-    """Narrow a reply to a list."""
-    if isinstance(value, list):
-        items: list[object] = value
-        return items
-    if isinstance(value, tuple):
-        parts: tuple[object, ...] = value
-        return list(parts)
-    if isinstance(value, set):
-        members: set[object] = value
-        return list(members)
-    raise RedisCommandError(f"expected a list from Redis, found {type(value).__name__}")
-
-
-def _texts(value: object) -> list[str]:
-    return [_text(item) for item in _items(value)]
-
-
-def _facts(value: object) -> dict[str, object]:
-    """Narrow a reply to a mapping, its values as they came."""
-    if not isinstance(value, dict):
-        raise RedisCommandError(f"expected a mapping from Redis, found {type(value).__name__}")
-    pairs: dict[object, object] = value
-    return {_text(key): item for key, item in pairs.items()}
-
-
-def _mapping(value: object) -> dict[str, str]:
-    """Narrow a reply to a mapping of texts."""
-    return {key: _text(item) for key, item in _facts(value).items()}
-
-
-def _entries(value: object) -> list[StreamEntry]:
-    """Narrow stream entries; an entry deleted from the stream has no fields and is left out."""
-    entries: list[StreamEntry] = []
-    for item in _items(value):
-        entry_id, fields = _items(item)
-        if fields is not None:
-            entries.append({"entry_id": _text(entry_id), "fields": _mapping(fields)})
-    return entries
 
 
 @contextmanager
@@ -212,8 +106,8 @@ class Subscription:
             return None
         data = message["data"]
         return {
-            "channel": _text(message["channel"]),
-            "data": data if isinstance(data, bytes) else _text(data).encode(),
+            "channel": text_of(message["channel"]),
+            "data": data if isinstance(data, bytes) else text_of(data).encode(),
         }
 
     def close(self) -> None:
@@ -265,7 +159,7 @@ class RedisClient:
         """Return the string at `key`, or None."""
         with _translated():
             value = self._connection.get(key)
-        return None if value is None else _text(value)
+        return None if value is None else text_of(value)
 
     def set(self, key: str, value: str, *, expire_seconds: int | None = None) -> None:
         """Store a string, with a time to live in seconds where one is given."""
@@ -288,9 +182,9 @@ class RedisClient:
         while True:
             with _translated():
                 reply: object = self._connection.scan(cursor, pattern, 1000)
-            position, names = _items(reply)
-            found.extend(_texts(names))
-            cursor = int(_text(position))
+            position, names = items_of(reply)
+            found.extend(texts_of(names))
+            cursor = int(text_of(position))
             if cursor == 0:
                 return sorted(set(found))
 
@@ -300,15 +194,15 @@ class RedisClient:
         """Return the whole hash; empty when there is none."""
         with _translated():
             value = self._connection.hgetall(key)
-        return _mapping(value)
+        return mapping_of(value)
 
     def hmget(self, key: str, fields: Sequence[str]) -> dict[str, str]:
         """Return those of the named fields that a hash has."""
         with _translated():
             values: object = self._connection.hmget(key, list(fields))
         return {
-            field: _text(value)
-            for field, value in zip(fields, _items(values), strict=True)
+            field: text_of(value)
+            for field, value in zip(fields, items_of(values), strict=True)
             if value is not None
         }
 
@@ -324,7 +218,7 @@ class RedisClient:
         """Return a list's entries between two positions, both included; -1 is the last."""
         with _translated():
             value: object = self._connection.lrange(key, start, stop)
-        return _texts(value)
+        return texts_of(value)
 
     # -- sets and sorted sets -----------------------------------------------------------------------
 
@@ -337,7 +231,7 @@ class RedisClient:
         """Return a set's members, sorted."""
         with _translated():
             value: object = self._connection.smembers(key)
-        return sorted(_texts(value))
+        return sorted(texts_of(value))
 
     def scard(self, key: str) -> int:
         """Return how many members a set has."""
@@ -375,13 +269,13 @@ class RedisClient:
         """Return members by rank, lowest score first unless `newest_first`."""
         with _translated():
             value: object = self._connection.zrange(key, start, stop, desc=newest_first)
-        return _texts(value)
+        return texts_of(value)
 
     def zrange_by_score(self, key: str, low: float, high: float, *, limit: int) -> list[str]:
         """Return at most `limit` members with a score within `low` and `high`, lowest first."""
         with _translated():
             value: object = self._connection.zrangebyscore(key, low, high, start=0, num=limit)
-        return _texts(value)
+        return texts_of(value)
 
     def zrange_with_scores(
         self, key: str, low: float, high: float, *, offset: int, limit: int
@@ -399,8 +293,8 @@ class RedisClient:
             value: object = self._connection.zrangebyscore(
                 key, low, high, start=offset, num=limit, withscores=True
             )
-        pairs = [_items(item) for item in _items(value)]
-        return [(_text(member), float(_text(score))) for member, score in pairs]
+        pairs = [items_of(item) for item in items_of(value)]
+        return [(text_of(member), float(text_of(score))) for member, score in pairs]
 
     # -- channels and streams -----------------------------------------------------------------------
 
@@ -417,13 +311,13 @@ class RedisClient:
         """Append to a stream kept at about `max_length` entries; return the entry's id."""
         mapping: dict[FieldT, EncodableT] = dict(fields.items())
         with _translated():
-            return _text(self._connection.xadd(key, mapping, maxlen=max_length, approximate=True))
+            return text_of(self._connection.xadd(key, mapping, maxlen=max_length, approximate=True))
 
     def xrange(self, key: str, start: str = "-", stop: str = "+", *, limit: int = 1000) -> list[StreamEntry]:
         """Return entries between two ids, oldest first."""
         with _translated():
             value: object = self._connection.xrange(key, start, stop, count=limit)
-        return _entries(value)
+        return entries_of(value)
 
     def xgroup_create(self, key: str, group: str, *, start: str) -> bool:
         """Create a consumer group (and the stream); False when the group is there already.
@@ -461,9 +355,9 @@ class RedisClient:
                 group, consumer, positions, count=limit, block=block_ms
             )
         read: dict[str, list[StreamEntry]] = {}
-        for item in _items(value):
-            name, entries = _items(item)
-            read[_text(name)] = _entries(entries)
+        for item in items_of(value):
+            name, entries = items_of(item)
+            read[text_of(name)] = entries_of(entries)
         return read
 
     def xack(self, key: str, group: str, *entry_ids: str) -> None:
@@ -483,8 +377,8 @@ class RedisClient:
             value: object = self._connection.xautoclaim(
                 key, group, consumer, min_idle_ms, start_id=start, count=limit
             )
-        reply = _items(value)
-        return _text(reply[0]), _entries(reply[1])
+        reply = items_of(value)
+        return text_of(reply[0]), entries_of(reply[1])
 
     def xgroup_state(self, key: str, group: str) -> GroupState | None:
         """Return how far a group is, or None when there is no such stream or group."""
@@ -493,16 +387,16 @@ class RedisClient:
                 value: object = self._connection.xinfo_groups(key)
         except RedisCommandError:
             return None
-        for item in _items(value):
-            facts = _facts(item)
-            if _text(facts["name"]) == group:
+        for item in items_of(value):
+            facts = facts_of(item)
+            if text_of(facts["name"]) == group:
                 state: GroupState = {
-                    "pending": int(_text(facts["pending"])),
-                    "last_delivered_id": _text(facts["last-delivered-id"]),
+                    "pending": int(text_of(facts["pending"])),
+                    "last_delivered_id": text_of(facts["last-delivered-id"]),
                 }
                 lag = facts.get("lag")
                 if lag is not None:
-                    state["lag"] = int(_text(lag))
+                    state["lag"] = int(text_of(lag))
                 return state
         return None
 
@@ -514,8 +408,8 @@ class RedisClient:
         except RedisCommandError:
             return []
         readers: list[GroupReader] = []
-        for item in _items(value):
-            facts = _mapping(item)
+        for item in items_of(value):
+            facts = mapping_of(item)
             readers.append(
                 {"name": facts["name"], "pending": int(facts["pending"]), "idle_ms": int(facts["idle"])}
             )
@@ -537,7 +431,7 @@ class RedisClient:
             except _NO_SCRIPT:
                 # First use on this server, or the server restarted: send the text once.
                 reply = self._connection.eval(script.text, len(call["keys"]), *arguments)
-        return _texts(reply)
+        return texts_of(reply)
 
 
 def connect(url: str) -> RedisClient:
@@ -549,7 +443,12 @@ def connect(url: str) -> RedisClient:
     with _translated():
         return RedisClient(
             from_url(
-                url, socket_connect_timeout=5.0, socket_keepalive=True, health_check_interval=30, protocol=2
+                url,
+                socket_connect_timeout=5.0,
+                socket_timeout=SOCKET_SECONDS,
+                socket_keepalive=True,
+                health_check_interval=30,
+                protocol=2,
             )
         )
 
@@ -584,4 +483,4 @@ def run_in_transaction(client: RedisClient, call: ScriptCall) -> Iterator[Script
         transaction = ScriptTransaction(pipeline)
         yield transaction
         replies: list[object] = pipeline.execute()
-        transaction.reply = _texts(replies[0])
+        transaction.reply = texts_of(replies[0])

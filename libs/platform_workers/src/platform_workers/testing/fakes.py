@@ -8,7 +8,8 @@ from fakeredis import FakeServer, FakeStrictRedis
 from platform_core.logging import LogField
 
 from platform_workers.job_queue import AttemptTicket
-from platform_workers.redis import RedisClient, ScriptCall
+from platform_workers.lua_scripts import ScriptCall
+from platform_workers.redis import RedisClient
 
 
 class FakeRedis(RedisClient):
