@@ -185,6 +185,21 @@ def test_explain_says_what_it_cannot_do(
     assert capsys.readouterr().err.startswith("notifier: ")
 
 
+def test_the_mails_can_be_looked_at_without_any_settings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["preview", str(tmp_path / "mails")], {}) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert str(tmp_path / "mails" / "user_fault.html") in shown
+    assert "Row 1,874" in (tmp_path / "mails" / "user_fault.txt").read_text("utf-8")
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    assert run(["preview", str(tmp_path / "file")], {}) == 1
+    assert "cannot be written" in capsys.readouterr().err
+
+
 def test_a_key_that_is_refused_opens_the_circuit_and_is_shown_nowhere(
     server: EmbeddedRedis, redis: RedisClient, tmp_path: Path
 ) -> None:

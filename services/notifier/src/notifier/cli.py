@@ -1,4 +1,4 @@
-"""`notifier run`, `notifier doctor`, `notifier explain DOMAIN JOB_ID`, `notifier replay`."""
+"""`notifier run`, `notifier doctor`, `notifier explain DOMAIN JOB_ID`, `notifier replay`, `notifier preview`."""
 
 import argparse
 import os
@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 from platform_core.clock import SystemClock
@@ -16,6 +17,7 @@ from platform_notify.deliveries import EMAIL
 from platform_notify.delivery_store import DeliveryStore
 from platform_notify.intent import load_snapshot
 from platform_notify.replay import replay_dead
+from platform_notify.sample_mails import write_samples
 
 from notifier.doctor import examine
 from notifier.explain import explain_job
@@ -50,7 +52,11 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     replay.add_argument("delivery", metavar="DELIVERY_ID", nargs="?", help="this one; explain shows its id")
     replay.add_argument("--domain", dest="of_domain", help="all about jobs of this domain")
     replay.add_argument("--provider", help="all that were last given to this provider")
+    preview = commands.add_parser("preview", help="write sample mails as text and HTML; needs no settings")
+    preview.add_argument("folder", metavar="FOLDER", type=Path, help="where to; it is made if it is not there")
     options = parser.parse_args(arguments, _Options())
+    if options.command == "preview":
+        return _preview(options.folder)
     chosen = (options.delivery, options.of_domain, options.provider)
     if options.command == "replay" and chosen == (None, None, None):
         sys.stderr.write("notifier: say which: DELIVERY_ID, --domain or --provider\n")
@@ -78,9 +84,22 @@ class _Options(argparse.Namespace):
     command: str
     domain: str
     job_id: str
+    folder: Path
     delivery: str | None = None
     of_domain: str | None = None
     provider: str | None = None
+
+
+def _preview(folder: Path) -> int:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_samples(folder)
+    except OSError as error:
+        sys.stderr.write(f"notifier: {folder} cannot be written: {error.strerror}\n")
+        return EXIT_FAULT
+    for path in sorted(folder.glob("*.html")):
+        sys.stdout.write(f"{path}\n")
+    return 0
 
 
 def _run(settings: NotifierSettings) -> int:
