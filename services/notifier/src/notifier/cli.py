@@ -1,4 +1,4 @@
-"""`notifier run`, `notifier doctor`, `notifier explain DOMAIN JOB_ID`, `notifier replay`, `notifier preview`."""
+"""`notifier run`, `doctor`, `explain DOMAIN JOB_ID`, `replay` and `preview`."""
 
 import argparse
 import os
@@ -53,7 +53,7 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     replay.add_argument("--domain", dest="of_domain", help="all about jobs of this domain")
     replay.add_argument("--provider", help="all that were last given to this provider")
     preview = commands.add_parser("preview", help="write sample mails as text and HTML; needs no settings")
-    preview.add_argument("folder", metavar="FOLDER", type=Path, help="where to; it is made if it is not there")
+    preview.add_argument("folder", metavar="FOLDER", type=Path, help="where to")
     options = parser.parse_args(arguments, _Options())
     if options.command == "preview":
         return _preview(options.folder)
