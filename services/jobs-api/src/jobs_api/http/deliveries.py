@@ -6,7 +6,7 @@ record says.
 
 from contextlib import suppress
 
-from litestar import Response, Router, get
+from litestar import Response, Router, route
 from litestar.params import FromPath
 from platform_core.clock import SystemClock, to_iso
 from platform_core.errors import DecodeError
@@ -16,7 +16,7 @@ from platform_notify.decision import SKIP_WORDS
 from platform_notify.deliveries import AttemptNote, Delivery, ReplayNote
 from platform_notify.delivery_store import DeliveryStore
 
-from jobs_api.http.answers import json_response
+from jobs_api.http.answers import READ, json_response
 from jobs_api.http.services import Services
 from jobs_api.job_records import DamagedRecordError, JobRecords
 
@@ -25,7 +25,12 @@ def delivery_routes(services: Services) -> Router:
     """Return the route of a job's deliveries."""
     records, store = services["records"], DeliveryStore(services["redis"], SystemClock())
 
-    @get("/{domain:str}/{job_id:str}/deliveries", sync_to_thread=True, summary="Read a job's deliveries")
+    @route(
+        "/{domain:str}/{job_id:str}/deliveries",
+        http_method=READ,
+        sync_to_thread=True,
+        summary="Read a job's deliveries",
+    )
     def deliveries(domain: FromPath[str], job_id: FromPath[str]) -> Response[bytes]:
         """Give every delivery of the job, oldest first; none for a job that has not ended."""
         found = _deliveries_of(store, domain, job_id)

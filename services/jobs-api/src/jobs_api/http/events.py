@@ -9,7 +9,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Final
 
-from litestar import Router, get
+from litestar import Request, Router, route
+from litestar.datastructures import State
 from litestar.params import FromPath
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 from platform_core.event_families import KnownEventV1
@@ -19,6 +20,7 @@ from platform_core.json_values import encode_json, to_json_value
 from platform_workers.errors import JobNotFoundError, RedisUnavailableError
 
 from jobs_api.event_hub import EventHub, Heard
+from jobs_api.http.answers import READ, is_head
 from jobs_api.http.services import Services
 from jobs_api.job_records import JobRecords
 
@@ -34,12 +36,14 @@ def event_routes(services: Services) -> Router:
     """Return the route of one job's events."""
     records, hub, heartbeat_seconds = services["records"], services["hub"], services["heartbeat_seconds"]
 
-    @get("/{domain:str}/{job_id:str}/events", summary="Follow a job")
-    async def events(domain: FromPath[str], job_id: FromPath[str]) -> ServerSentEvent:
+    @route("/{domain:str}/{job_id:str}/events", http_method=READ, summary="Follow a job")
+    async def events(
+        request: Request[object, object, State], domain: FromPath[str], job_id: FromPath[str]
+    ) -> ServerSentEvent:
         """Send the job's state, then its events until its outcome."""
         found = await asyncio.to_thread(records.load, domain, job_id)
         follower = Follower(hub, records, found["domain"], job_id, heartbeat_seconds)
-        return ServerSentEvent(follower.messages())
+        return ServerSentEvent(iter(()) if is_head(request) else follower.messages())
 
     return Router("/v1/jobs", route_handlers=[events], tags=["jobs"])
 

@@ -1,19 +1,18 @@
 """Uploading and downloading files: `POST /v1/files`, `GET /v1/files/{file_id}`."""
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from email.message import Message
 from typing import Final
 
-from litestar import Request, Response, Router, get, post
+from litestar import Request, Response, Router, post, route
 from litestar.datastructures import State
 from litestar.exceptions import InternalServerException
 from litestar.params import FromPath, FromQuery
 from litestar.response import Stream
 from platform_core.json_values import JsonObject
 
-from jobs_api.http.answers import file_response, json_response
+from jobs_api.http.answers import READ, json_response, send_file
 from jobs_api.http.multipart_body import boundary_of, open_file_part
 from jobs_api.http.problems import ProblemError
 from jobs_api.http.services import Services
@@ -58,11 +57,10 @@ def file_routes(services: Services) -> Router:
             file_document(about), status=201, headers={"Location": f"/v1/files/{about['file_id']}"}
         )
 
-    @get("/{file_id:str}", summary="Download a file")
-    async def download(file_id: FromPath[str]) -> Stream:
+    @route("/{file_id:str}", http_method=READ, summary="Download a file")
+    async def download(request: Request[object, object, State], file_id: FromPath[str]) -> Stream:
         """Send an uploaded file or a result as it was stored."""
-        about = await asyncio.to_thread(files.describe, file_id)
-        return file_response(about, await files.open_stream(file_id))
+        return await send_file(request, files, file_id)
 
     return Router("/v1/files", route_handlers=[upload, download], tags=["files"])
 

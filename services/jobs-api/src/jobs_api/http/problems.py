@@ -113,6 +113,21 @@ def problem_of(error: Exception, logger: Logger) -> Problem:
             return _other(error, logger)
 
 
+def submission_unknown(location: str) -> ProblemError:
+    """Return the problem of a submission that Redis did not answer: it may have been written all the same.
+
+    Args:
+        location: where the job is found if it was taken.
+    """
+    return ProblemError(
+        _later(
+            "submission-unknown",
+            "Redis does not answer. It is not known whether the job was taken. Look at "
+            f"{location} before you submit it again: it is there if it was taken.",
+        )
+    )
+
+
 def exception_handler(
     logger: Logger,
 ) -> Callable[[Request[object, object, State], Exception], Response[bytes]]:

@@ -5,12 +5,13 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import quote
 
-from litestar import Request, Response, Router, get
+from litestar import Request, Response, Router, route
 from litestar.datastructures import State
 from litestar.params import FromPath
 from platform_core.job_types import JobRecord, is_outcome
 from platform_core.json_values import JsonObject
 
+from jobs_api.http.answers import READ
 from jobs_api.http.page.rendering import PAGE_POLICY, JobLinks, render_job_page, render_problem_page
 from jobs_api.http.page.words import LogLine, page_words
 from jobs_api.http.problems import problem_of
@@ -34,7 +35,7 @@ def page_routes(services: Services) -> Router:
     """Return the route of the page."""
     records, files, logger = services["records"], services["files"], services["logger"]
 
-    @get("/{domain:str}/{job_id:str}", sync_to_thread=True, include_in_schema=False)
+    @route("/{domain:str}/{job_id:str}", http_method=READ, sync_to_thread=True, include_in_schema=False)
     def page(domain: FromPath[str], job_id: FromPath[str]) -> Response[str]:
         """Show a job to a person."""
         found = records.load(domain, job_id)
