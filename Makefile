@@ -5,6 +5,8 @@ PACKAGES := libs/platform_core libs/platform_workers libs/platform_notify servic
 EDITABLE := libs/platform_core libs/platform_workers[testing] libs/platform_notify[testing] services/jobs-api services/notifier
 FILE ?=
 EMAIL ?=
+export DEMO_FILE := $(value FILE)
+export DEMO_EMAIL := $(value EMAIL)
 SEED ?=
 SECONDS ?= 60
 JOBS ?= 2000
@@ -18,7 +20,7 @@ help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
 
 demo: venv  ## run the main job end to end: server, API, worker, notifier, two mails (FILE=path EMAIL=address: yours)
-	@$(BIN)/python tools/demo.py $(if $(FILE),--file "$(FILE)") $(if $(EMAIL),--email "$(EMAIL)")
+	@$(BIN)/python tools/demo.py
 
 up: venv  ## start every process and stay; one Ctrl-C stops them all
 	@$(BIN)/python tools/up.py
@@ -40,6 +42,7 @@ check-root: venv
 	$(BIN)/ruff format --check tools examples tests
 	$(BIN)/mypy --config-file mypy-tests.ini --cache-dir .mypy_cache/tests tools examples tests
 	$(BIN)/pytest tests
+	cd examples/my_first_service && ../../$(BIN)/python -m pytest
 
 fix: venv  ## sort imports and format everything
 	@for package in $(PACKAGES); do $(MAKE) --no-print-directory -C $$package fix || exit 1; done

@@ -3,11 +3,12 @@
 import os
 import subprocess
 import sys
+from contextlib import AbstractContextManager
 from email import message_from_bytes, policy
 from pathlib import Path
 
 import pytest
-from local_platform import BIN, Place, running_platform, wait_until
+from local_platform import BIN, Place, PlatformError, Process, running_platform, wait_until
 from platform_core.job_events import TURKIC, encode_job_event, make_completed_event
 from platform_notify.testing import MailtrapServer
 from platform_workers.redis import connect
@@ -16,6 +17,11 @@ from platform_workers.testing.embedded_redis import free_port
 ROOT = Path(__file__).parent.parent
 PENGUINS = ROOT / "examples" / "data" / "penguins.csv"
 KEY = "a-key-that-must-not-be-seen"
+
+
+def a_platform(folder: Path) -> AbstractContextManager[tuple[Place, list[Process]]]:
+    """The platform on ports of its own, its data gone afterwards."""
+    return running_platform(folder, api_port=free_port(), notifier_port=free_port(), keep_data=False)
 
 
 def submit(place: Place, email: str) -> None:
@@ -43,8 +49,7 @@ def test_one_job_is_one_request_to_mailtrap(
             monkeypatch.setenv(name, value)
         monkeypatch.delenv("REDIS_URL", raising=False)
         folder = tmp_path / "platform"
-        ports = {"api_port": free_port(), "notifier_port": free_port()}
-        with running_platform(folder, **ports, keep_data=False) as (place, _):
+        with a_platform(folder) as (place, _):
             submit(place, "ada@example.com")
             assert wait_until(lambda: bool(mailtrap.requests), 20)
             # Both feeds heard that outcome: a second request for it would come before this one's.
@@ -65,8 +70,7 @@ def test_a_foreign_event_sends_one_mail_and_its_repeat_none(
     """Nothing of ours wrote the record or published the event; the contract is enough."""
     for name in ("REDIS_URL", "MAIL_PROVIDER"):
         monkeypatch.delenv(name, raising=False)
-    ports = {"api_port": free_port(), "notifier_port": free_port()}
-    with running_platform(tmp_path, **ports, keep_data=False) as (place, _):
+    with a_platform(tmp_path) as (place, _):
         redis = connect(place["redis_url"])
         intent = '{"email": {"enabled": true, "on": ["SUCCESS"]}}'
         for job_id in ("first", "second"):
@@ -130,12 +134,27 @@ def test_wrong_settings_stop_a_service_with_every_fault_at_once(
     assert KEY not in done.stderr + done.stdout
 
 
-def test_the_demo_takes_only_a_file_that_is_there() -> None:
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"DEMO_FILE": "no such $file.csv"}, "there is no file"),
+        ({"DEMO_FILE": str(ROOT)}, "is a folder"),
+        ({"DEMO_EMAIL": "nobody"}, "nobody is not an email address"),
+    ],
+)
+def test_the_demo_says_what_it_cannot_take(settings: dict[str, str], words: str) -> None:
     done = subprocess.run(
-        [sys.executable, str(ROOT / "tools" / "demo.py"), "--file", "no-such-file.csv"],
+        [sys.executable, str(ROOT / "tools" / "demo.py")],
+        env={**os.environ, **settings},
         check=False,
         capture_output=True,
         text=True,
     )
     assert done.returncode == 2
-    assert "no-such-file.csv" in done.stderr
+    assert words in done.stderr
+
+
+def test_a_dead_redis_is_said_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
+    with pytest.raises(PlatformError, match="REDIS_URL is set"), a_platform(tmp_path):
+        pytest.fail("it started")

@@ -22,6 +22,8 @@ from local_platform import (
     running_platform,
     wait_until,
 )
+from platform_core.errors import DecodeError
+from platform_core.notifications import validate_email
 from platform_workers.redis import connect
 from platform_workers.testing.embedded_redis import free_port
 
@@ -37,13 +39,25 @@ MAIL_SECONDS: Final = 20.0
 def main(arguments: list[str]) -> int:
     """Run the demo; return 0 when everything came as it should."""
     parser = argparse.ArgumentParser(prog="make demo", description="The main job from end to end.")
-    parser.add_argument("--file", type=Path, help="your own CSV or JSON file instead of the two examples")
-    parser.add_argument("--email", default=EMAIL, help=f"who gets the mails (default {EMAIL})")
+    # `make demo FILE=... EMAIL=...` comes by the environment, where no shell takes a name apart.
+    given = os.environ.get("DEMO_FILE", "")
+    parser.add_argument(
+        "--file",
+        type=Path,
+        default=Path(given) if given else None,
+        help="your own CSV or JSON file instead of the two examples",
+    )
+    parser.add_argument(
+        "--email",
+        default=os.environ.get("DEMO_EMAIL", "") or EMAIL,
+        help=f"who gets the mails (default {EMAIL})",
+    )
     options = parser.parse_args(arguments)
     file: Path | None = options.file and options.file.absolute()
     email: str = options.email
-    if file is not None and not file.is_file():
-        print(f"FILE: there is no file {file}", file=sys.stderr)
+    fault = fault_of(file, email)
+    if fault:
+        print(fault, file=sys.stderr)
         return 2
     os.chdir(ROOT)
     for name in NOT_PASSED_ON:
@@ -55,16 +69,35 @@ def main(arguments: list[str]) -> int:
             place,
             _,
         ):
+            provider = os.environ.get("MAIL_PROVIDER", "maildir")
+            if provider != "maildir":
+                print(f"MAIL_PROVIDER is set: the mails of this demo go to {provider}.")
             print(f"Everything is up: server, API ({place['api_url']}), worker, notifier.")
             passed = run_jobs(place, file, email)
     except PlatformError as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        return 130
     print("\nEverything is stopped. What it left behind:")
     print(f"  mails    {folder / 'mail'}")
     print(f"  results  {folder / 'objects'}")
     print(f"  logs     {folder / 'logs'}")
     return 0 if passed else 1
+
+
+def fault_of(file: Path | None, email: str) -> str:
+    """Say what is wrong with what the user gave; empty if nothing is."""
+    if file is not None and file.is_dir():
+        return f"FILE: {file} is a folder"
+    if file is not None and not file.is_file():
+        return f"FILE: there is no file {file}"
+    try:
+        validate_email(email, "EMAIL")
+    except DecodeError:
+        return f"EMAIL: {email} is not an email address"
+    return ""
 
 
 def run_jobs(place: Place, file: Path | None, email: str) -> bool:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Final, TypedDict
 
 import httpx
+from platform_workers.errors import WorkersError
+from platform_workers.redis import connect
 from platform_workers.testing import EmbeddedRedis
 
 BIN: Final = Path(sys.executable).parent
@@ -47,7 +49,7 @@ class Process:
     def __init__(self, name: str, command: list[str], environ: Mapping[str, str], log: Path) -> None:
         self.name = name
         self.log = log
-        with log.open("ab") as output:
+        with log.open("wb") as output:
             # A session of its own: Ctrl-C at the terminal must reach us alone, who stop the others in order.
             self._process = subprocess.Popen(
                 command,
@@ -95,7 +97,13 @@ def answers(url: str) -> bool:
 
 @contextmanager
 def running_platform(
-    folder: Path, *, api_port: int, notifier_port: int, keep_data: bool
+    folder: Path,
+    *,
+    api_port: int,
+    notifier_port: int,
+    keep_data: bool,
+    redis_port: int | None = None,
+    stop: threading.Event | None = None,
 ) -> Iterator[tuple[Place, list[Process]]]:
     """Start everything, give it to the block, and stop everything in the end.
 
@@ -107,17 +115,21 @@ def running_platform(
         api_port: Where the API listens.
         notifier_port: Where the notifier tells its health.
         keep_data: True keeps the embedded server's data in the folder for the next time.
+        redis_port: Where the embedded server listens; any free port by default.
+        stop: Set when nobody wants it any more; then it is given up while it starts.
 
     Raises:
-        PlatformError: A process did not come up.
+        PlatformError: A process did not come up, or it was given up.
     """
     logs = folder / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         redis_url = os.environ.get("REDIS_URL", "")
-        if not redis_url:
+        if redis_url:
+            check_redis(redis_url)
+        else:
             data = folder / "redis"
-            server = EmbeddedRedis(folder=data if keep_data else None, append_only=keep_data)
+            server = EmbeddedRedis(port=redis_port, folder=data if keep_data else None, append_only=keep_data)
             redis_url = stack.enter_context(server).url
         place: Place = {
             "folder": folder,
@@ -151,15 +163,31 @@ def running_platform(
             processes.append(process)
         for name, url in (("api", place["api_url"]), ("notifier", place["notifier_url"])):
             page = f"{url}/readyz"
-            came_up = wait_until(partial(answers_or_ended, page, processes), START_SECONDS)
+            came_up = wait_until(partial(answers_or_ended, page, processes, stop), START_SECONDS)
+            if stop is not None and stop.is_set():
+                raise PlatformError("stopped while it was starting")
             if not came_up or any_ended(processes):
                 raise PlatformError(what_ended(processes, name))
         yield place, processes
 
 
-def answers_or_ended(page: str, processes: list[Process]) -> bool:
+def answers_or_ended(page: str, processes: list[Process], stop: threading.Event | None) -> bool:
     """Tell whether there is no more to wait for."""
-    return answers(page) or any_ended(processes)
+    return (stop is not None and stop.is_set()) or answers(page) or any_ended(processes)
+
+
+def check_redis(url: str) -> None:
+    """Make sure that the Redis of the environment answers.
+
+    Raises:
+        PlatformError: It does not.
+    """
+    try:
+        connect(url).ping()
+    except (WorkersError, ValueError) as error:
+        raise PlatformError(
+            f"REDIS_URL is set, and that Redis does not answer ({error}). Unset it to get one of our own."
+        ) from None
 
 
 def any_ended(processes: list[Process]) -> bool:

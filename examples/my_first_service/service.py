@@ -13,10 +13,11 @@ from platform_core.job_events import default_events_channel, job_domain
 from platform_workers.handlers import HandlerRegistry, JobResult, JobRun
 from platform_workers.redis import connect
 from platform_workers.rq_harness import run_rq_worker
-from platform_workers.submission import make_submitter
+from platform_workers.submission import JobRequest, make_submitter
 
 GREETINGS = job_domain("greetings")
 CHANNEL = default_events_channel(GREETINGS)
+QUEUE = "greetings"
 REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
 
 
@@ -30,27 +31,29 @@ def greet(payload: GreetPayload, job: JobRun) -> JobResult:
     """Greet one person; a name with digits in it is the user's mistake, so it is not tried again."""
     if any(letter.isdigit() for letter in payload["name"]):
         raise JobUserError("a name has no digits in it")
-    job.publish_progress(50, f"greeting {payload['name']}")
     text = f"Hello, {payload['name']}!"
+    job.publish_progress(99, text)
     return {"result_id": text, "result_bytes": len(text)}
 
 
 registry = HandlerRegistry(domain=GREETINGS)
 registry.register("greetings.greet", GreetPayload, greet, max_attempts=3, timeout_seconds=30)
 
-if __name__ == "__main__" and sys.argv[1] == "worker":
-    run_rq_worker(
-        {"redis_url": REDIS_URL, "queue_name": "greetings", "events_channel": CHANNEL, "registry": registry}
-    )
-elif __name__ == "__main__":
-    submitter = make_submitter(redis=connect(REDIS_URL), queue_name="greetings", registry=registry)
-    job = submitter.submit(
-        {
-            "job_type": "greetings.greet",
-            "payload": {"name": sys.argv[2]},
-            "user_id": 1,
-            "context": {"user_id": "user-1", "email": sys.argv[3]},
-            "notifications": {"email": {"enabled": True, "on": ["SUCCESS", "FAILURE"]}},
-        }
-    )
-    print(job["job_id"])
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["worker"]:
+            run_rq_worker(
+                {"redis_url": REDIS_URL, "queue_name": QUEUE, "events_channel": CHANNEL, "registry": registry}
+            )
+        case ["submit", name, email]:
+            request: JobRequest = {
+                "job_type": "greetings.greet",
+                "payload": {"name": name},
+                "user_id": 1,
+                "context": {"user_id": "user-1", "email": email},
+                "notifications": {"email": {"enabled": True, "on": ["SUCCESS", "FAILURE"]}},
+            }
+            submitter = make_submitter(redis=connect(REDIS_URL), queue_name=QUEUE, registry=registry)
+            print(submitter.submit(request)["job_id"])
+        case _:
+            sys.exit("usage: service.py worker | service.py submit NAME EMAIL")
