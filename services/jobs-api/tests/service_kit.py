@@ -56,6 +56,11 @@ def folder_store(folder: Path) -> FileStore:
     return open_file_store((folder / "objects").as_uri(), new_id=new_file_id)
 
 
+def damage_file(folder: Path, file_id: str) -> None:
+    """Spoil what the store of this folder knows of a file."""
+    (folder / "objects" / file_id[:2] / file_id / "about.json").write_bytes(b"{}")
+
+
 def wait_until(condition: Callable[[], bool]) -> None:
     """Return when the condition holds; fail after the patience."""
     pause = threading.Event()

@@ -7,7 +7,7 @@ import pytest
 from platform_core.job_types import job_key
 from platform_core.json_values import decode_json
 from platform_workers.redis import RedisClient
-from service_kit import CSV, Service, complete, context_of, running_api, submit
+from service_kit import CSV, Service, complete, context_of, damage_file, running_api, submit
 
 from jobs_api.client.cli import run
 from jobs_api.object_store import FileStore
@@ -198,6 +198,44 @@ def test_a_result_that_cannot_be_saved_exits_2_and_leaves_nothing(
     (tmp_path / "taken").mkdir()
     assert run(["watch", job_id, "--output", str(tmp_path / "taken")], environ) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+@pytest.mark.parametrize("more", [[], ["--output", "FILE"], ["--json", "--output", "FILE"]])
+def test_a_result_that_is_no_file_here_is_told_as_text(
+    service: Service, environ: Mapping[str, str], capsys: Captured, tmp_path: Path, more: list[str]
+) -> None:
+    job_id = submit(service)
+    context = context_of(service, job_id)
+    context.publish_started()
+    context.publish_completed(result_id="Hello, Ada!", result_bytes=11)
+    target = str(tmp_path / "saved")
+    assert run(["watch", job_id, *(target if word == "FILE" else word for word in more)], environ) == 0
+    out, err = capsys.readouterr()
+    if "--json" in more:
+        assert err.endswith("Hello, Ada!\n")
+    else:
+        assert out == "Hello, Ada!\n"
+    assert "not a file of this service" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_completed_job_without_a_result_exits_0(
+    service: Service, redis: RedisClient, environ: Mapping[str, str], capsys: Captured
+) -> None:
+    job_id = submit(service)
+    redis.hset(job_key(FILES, job_id), {"status": "completed"})
+    assert run(["watch", job_id], environ) == 0
+    assert "The job has no result." in capsys.readouterr().err
+
+
+def test_a_fault_of_the_store_is_no_missing_result(
+    redis: RedisClient, files: FileStore, capsys: Captured, tmp_path: Path
+) -> None:
+    with running_api(redis, files) as service:
+        job_id = submit(service)
+        damage_file(tmp_path, complete(service, job_id))
+        assert run(["watch", job_id], {"JOBS_API_URL": service["url"]}) == 3
+    assert "object store does not answer" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+from pathlib import Path
 
 import pytest
 from fakeredis import FakeServer
@@ -10,7 +11,7 @@ from jinja2.exceptions import UndefinedError
 from platform_core.job_types import job_key
 from platform_workers.redis import RedisClient
 from platform_workers.testing import FakeRedis
-from service_kit import Service, complete, context_of, running_api, submit, upload
+from service_kit import Service, complete, context_of, damage_file, running_api, submit, upload
 
 from jobs_api.http.page.rendering import TEMPLATES
 from jobs_api.object_store import FileStore
@@ -59,6 +60,34 @@ def test_a_completed_job_offers_its_result(service: Service) -> None:
     assert "Took" in page
     assert "data-events" not in page.partition("<script>")[0]
     assert "completed, result of 12345 bytes" in page
+
+
+def test_a_result_that_is_no_file_here_is_shown_as_text(service: Service) -> None:
+    job_id = submit(service)
+    context = context_of(service, job_id)
+    context.publish_started()
+    context.publish_completed(result_id="Hello, <Ada>!", result_bytes=13)
+    page = page_of(service, job_id)
+    assert "<strong>Hello, &lt;Ada&gt;!</strong>" in page
+    assert "Download the result" not in page
+
+
+def test_a_completed_job_without_a_result_offers_none(service: Service, redis: RedisClient) -> None:
+    job_id = submit(service)
+    redis.hset(job_key(FILES, job_id), {"status": "completed"})
+    page = page_of(service, job_id)
+    assert "Done" in page
+    assert "Download the result" not in page
+
+
+def test_a_store_that_fails_takes_no_result_from_the_page(
+    redis: RedisClient, files: FileStore, tmp_path: Path
+) -> None:
+    with running_api(redis, files) as service:
+        job_id = submit(service)
+        result_id = complete(service, job_id)
+        damage_file(tmp_path, result_id)
+        assert "Download the result" in page_of(service, job_id)
 
 
 @pytest.mark.parametrize(

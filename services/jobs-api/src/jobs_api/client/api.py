@@ -39,6 +39,7 @@ class Job(TypedDict):
     started_at: NotRequired[str]
     finished_at: NotRequired[str]
     run_after: NotRequired[str]
+    result_id: NotRequired[str]
     result_bytes: NotRequired[int]
     error_kind: NotRequired[ErrorKind]
 

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from rich.table import Table
 from rich.text import Text
 
-from jobs_api.client.api import Job, JobsApi, Uploaded
+from jobs_api.client.api import Download, Job, JobsApi, RefusedError, Uploaded
 from jobs_api.client.display import BarDisplay, Display, JsonDisplay, LineDisplay
 from jobs_api.client.following import follow
 from jobs_api.client.results import is_small, print_result, save
@@ -21,6 +21,8 @@ from jobs_api.client.words import visible
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
+
+NOT_FOUND: Final = 404
 
 
 class Terminal(TypedDict):
@@ -149,20 +151,33 @@ def _display(terminal: Terminal, *, json: bool) -> Display:
 
 
 def _give_result(api: JobsApi, terminal: Terminal, job: Job, following: Following) -> None:
-    domain, job_id = job["domain"], job["job_id"]
-    with api.result(domain, job_id) as download:
-        if "output" in following:
-            size = save(download, following["output"])
-            _say(terminal["err"], f"saved      {following['output']}, {human_size(size)}")
-        elif following["json"]:
-            # The stream of events is the output; the record in its last line has the result's id.
-            return
-        elif is_small(download):
-            print_result(terminal["out"], b"".join(download.chunks()))
-        else:
-            size_text = human_size(job.get("result_bytes", 0))
-            _say(terminal["err"], f"The result has {size_text}. To save it:")
-            _say(terminal["err"], f"  jobs watch {domain}/{job_id} --output FILE")
+    if following["json"] and "output" not in following:
+        # The stream of events is the output; the record in its last line has the result's id.
+        return
+    if "result_id" not in job:
+        _say(terminal["err"], "The job has no result.")
+        return
+    try:
+        with api.result(job["domain"], job["job_id"]) as download:
+            _give_file(terminal, job, following, download)
+    except RefusedError as error:
+        if error.status != NOT_FOUND:
+            raise
+        # Another team's result may lie anywhere; its id is all that is known here.
+        _say(terminal["err"], "The result is not a file of this service. It is known as:")
+        _say(terminal["err"] if following["json"] else terminal["out"], visible(job["result_id"]))
+
+
+def _give_file(terminal: Terminal, job: Job, following: Following, download: Download) -> None:
+    if "output" in following:
+        size = save(download, following["output"])
+        _say(terminal["err"], f"saved      {following['output']}, {human_size(size)}")
+    elif is_small(download):
+        print_result(terminal["out"], b"".join(download.chunks()))
+    else:
+        size_text = human_size(job.get("result_bytes", 0))
+        _say(terminal["err"], f"The result has {size_text}. To save it:")
+        _say(terminal["err"], f"  jobs watch {job['domain']}/{job['job_id']} --output FILE")
 
 
 def _explain(err: Console, job: Job | None) -> None:

@@ -40,10 +40,17 @@ _PAGE: Final = TEMPLATES.get_template("job.html.jinja")
 
 
 class JobLinks(TypedDict):
-    """Where the page leads, relative to itself: to the job's events until it is done, then to its result."""
+    """Where the page leads, relative to itself: to the job's events until it is done, then to its result.
+
+    Attributes:
+        follow: the job's events.
+        result: the result as a download.
+        elsewhere: the id of a result that is no file of this service; no address.
+    """
 
     follow: NotRequired[str]
     result: NotRequired[str]
+    elsewhere: NotRequired[str]
 
 
 def _hash_of(part: str) -> str:
@@ -76,6 +83,7 @@ def render_job_page(words: PageWords, links: JobLinks, about: str, log: Sequence
         about=about,
         follow=follow,
         result=links.get("result", ""),
+        elsewhere=links.get("elsewhere", ""),
         log=log,
         **words,
     )

@@ -41,9 +41,8 @@ def page_routes(services: Services) -> Router:
         found = records.load(domain, job_id)
         record = found["record"]
         log = [_log_line(line) for line in records.log_lines(domain, job_id)]
-        text = render_job_page(
-            page_words(record), _links(found["domain"], record), _file_name(files, record), log
-        )
+        links = _links(files, found["domain"], record)
+        text = render_job_page(page_words(record), links, _file_name(files, record), log)
         return _html(text, 200)
 
     def explain(_request: Request[object, object, State], error: Exception) -> Response[str]:
@@ -62,12 +61,22 @@ def _html(text: str, status: int) -> Response[str]:
     return Response(text, status_code=status, media_type="text/html", headers=_HEADERS)
 
 
-def _links(domain: str, record: JobRecord) -> JobLinks:
+def _links(files: FileStore, domain: str, record: JobRecord) -> JobLinks:
     # Relative, so that the page also works below a path of somebody's proxy.
     job = f"../../v1/jobs/{domain}/{quote(record['job_id'], safe='')}"
     if not is_outcome(record["status"]):
         return {"follow": f"{job}/events"}
-    return {"result": f"{job}/result"} if record["status"] == "completed" else {}
+    if record["status"] != "completed" or "result_id" not in record:
+        return {}
+    try:
+        files.describe(record["result_id"])
+    except FileMissingError:
+        # Another team's result may lie anywhere; its id is all that can be shown.
+        return {"elsewhere": record["result_id"]}
+    except ObjectStoreError:
+        # The store may be back when the link is followed.
+        pass
+    return {"result": f"{job}/result"}
 
 
 def _file_name(files: FileStore, record: JobRecord) -> str:
