@@ -3,6 +3,7 @@
 The work itself is in `jobs_api.files` and knows nothing of jobs.
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -39,6 +40,15 @@ DEDUPLICATED: Final[ResultKind] = {
     "content_type": "text/csv; charset=utf-8",
 }
 CANONICAL: Final[ResultKind] = {"label": "canonical", "ending": "json", "content_type": _JSON}
+
+PAYLOAD_FIELDS: Final[Mapping[str, Sequence[str]]] = {
+    "csv.column_stats": sorted(ColumnStatsPayload.__annotations__),
+    "csv.deduplicate": sorted(DeduplicatePayload.__annotations__),
+    "csv.row_count": sorted(RowCountPayload.__annotations__),
+    "json.canonicalize": sorted(CanonicalizePayload.__annotations__),
+}
+"""What a payload of each type may hold. Submission refuses the rest, which is mostly a slip of the pen; a
+worker passes over it, so that it can run what a newer API took."""
 
 
 def make_registry(jobs: FileJobs) -> HandlerRegistry:

@@ -85,6 +85,14 @@ def test_a_job_is_named_with_or_without_its_domain(text: str, job: tuple[str, st
     assert parse_arguments(["show", text]).job == job
 
 
+def test_help_tells_what_may_be_written(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse_arguments(["submit", "--help"])
+    out = " ".join(capsys.readouterr().out.split())
+    assert "columns=a,b (csv.deduplicate)" in out
+    assert "success, failure or success,failure (default)" in out
+
+
 def test_help_tells_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         parse_arguments(["--help"])

@@ -89,6 +89,16 @@ def test_the_optional_fields_reach_the_record(service: Service) -> None:
             "notifications.email.on[0]",
             "SUCC",
         ),
+        (
+            {"payload": {"file_id": "x", "delimeter": ";"}},
+            "payload.delimeter",
+            "unknown field; known: delimiter, encoding, file_id, has_header",
+        ),
+        (
+            {"job_type": "json.canonicalize", "payload": {"file_id": "x", "columns": ["a"]}},
+            "payload.columns",
+            "unknown field; known: file_id",
+        ),
         ({"surprise": 1}, "surprise", "unknown field; known: domain, job_type"),
     ],
 )

@@ -15,7 +15,7 @@ from service_kit import folder_store
 from jobs_api.file_jobs import FileJobs, remove_leftovers
 from jobs_api.files.progress import ProgressReport
 from jobs_api.object_store import FileStore, StoredFile
-from jobs_api.registry import FILES, LEFTOVER_AGE, TIMEOUT_SECONDS, make_registry
+from jobs_api.registry import FILES, LEFTOVER_AGE, PAYLOAD_FIELDS, TIMEOUT_SECONDS, make_registry
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -184,6 +184,20 @@ def test_a_job_id_is_never_a_path(
 def test_a_wrong_payload_is_refused_by_each_type(registry: HandlerRegistry, payload: JsonValue) -> None:
     with pytest.raises(DecodeError, match=r"\$\.payload"):
         registry.get("csv.row_count")["bind"](payload)
+
+
+def test_the_fields_of_each_type_are_known(registry: HandlerRegistry) -> None:
+    assert sorted(PAYLOAD_FIELDS) == registry.job_types
+    csv = ["delimiter", "encoding", "file_id", "has_header"]
+    assert PAYLOAD_FIELDS["csv.column_stats"] == [*csv, "null_words"]
+    assert PAYLOAD_FIELDS["csv.deduplicate"] == ["columns", *csv]
+
+
+def test_a_worker_passes_over_a_field_it_does_not_know(
+    registry: HandlerRegistry, store: FileStore, tmp_path: Path
+) -> None:
+    source = stored(store, tmp_path, b"a\n1\n")
+    run_job(registry, "csv.row_count", {"file_id": source["file_id"], "newer": 1}, RecordedRun())
 
 
 def test_the_types_and_their_domain(registry: HandlerRegistry) -> None:

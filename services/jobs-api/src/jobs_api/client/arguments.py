@@ -71,7 +71,10 @@ def _add_submit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", type=Path, help="the file to work on")
     parser.add_argument("--email", metavar="ADDRESS", help="send a mail to this address")
     parser.add_argument(
-        "--on", metavar="OUTCOMES", type=_outcomes, help="success, failure or both (default): when to mail"
+        "--on",
+        metavar="OUTCOMES",
+        type=_outcomes,
+        help="success, failure or success,failure (default): when to mail",
     )
     parser.add_argument(
         "--user-id", metavar="NUMBER", type=int, default=DEFAULT_USER_ID, help="whose job it is (default 1)"
@@ -83,8 +86,9 @@ def _add_submit(parser: argparse.ArgumentParser) -> None:
         type=_option,
         action="append",
         default=no_options,
-        help="how to read the file: delimiter=';', encoding=cp1252, has_header=no, columns=a,b; "
-        "NAME:=JSON for any other value; may be repeated",
+        help="delimiter=';', encoding=cp1252, has_header=no (every csv type), null_words=-,none "
+        "(csv.column_stats), columns=a,b (csv.deduplicate); json.canonicalize takes none; NAME:=JSON for any "
+        "other value; may be repeated",
     )
     parser.add_argument("--watch", action="store_true", help="follow the job and print its result")
     parser.add_argument("--output", metavar="PATH", type=Path, help="save the result here (with --watch)")

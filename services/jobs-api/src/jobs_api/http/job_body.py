@@ -1,5 +1,6 @@
 """The body of `POST /v1/jobs`: from bytes to a `JobRequest`, every fault with its field."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Final, NotRequired, TypedDict
 
@@ -8,7 +9,7 @@ from platform_core.errors import DecodeError
 from platform_core.event_codec import Int64
 from platform_core.job_events import JobDomain
 from platform_core.job_types import JobPriority
-from platform_core.json_values import JsonObject, convert_as, decode_json, type_name
+from platform_core.json_values import JsonObject, JsonValue, convert_as, decode_json, type_name
 from platform_workers.submission import JobRequest
 
 from jobs_api.http.problems import FieldFault, ProblemError
@@ -40,7 +41,7 @@ def decode_job_body(body: bytes, default_domain: JobDomain) -> tuple[JobDomain, 
         DecodeError: a field has the wrong shape; its path names it.
     """
     document = _decode_object(body)
-    _refuse_unknown(document)
+    _refuse_unknown(document, _FIELDS)
     fields = convert_as({name: document[name] for name in document if name not in _AS_GIVEN}, JobBody)
     if "payload" not in document:
         raise DecodeError("$.payload", "object", "missing")
@@ -80,11 +81,25 @@ def _decode_object(body: bytes) -> JsonObject:
     return value
 
 
-def _refuse_unknown(document: JsonObject) -> None:
+def refuse_unknown_options(payload: JsonValue, known: Sequence[str]) -> None:
+    """Refuse a payload with fields that its job type does not know: a misspelt option would change nothing.
+
+    Args:
+        payload: as given; what is no object is left to the type's own check.
+        known: the fields of the job type.
+
+    Raises:
+        ProblemError: some field is not known (422); it names each, and the known ones.
+    """
+    if isinstance(payload, dict):
+        _refuse_unknown(payload, known, "payload.")
+
+
+def _refuse_unknown(document: JsonObject, known: Sequence[str], prefix: str = "") -> None:
     faults: list[FieldFault] = [
-        {"field": name, "detail": f"unknown field; known: {', '.join(_FIELDS)}"}
+        {"field": f"{prefix}{name}", "detail": f"unknown field; known: {', '.join(known)}"}
         for name in document
-        if name not in _FIELDS
+        if name not in known
     ]
     if faults:
         names = ", ".join(fault["field"] for fault in faults)

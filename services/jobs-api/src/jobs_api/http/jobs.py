@@ -12,11 +12,11 @@ from platform_workers.errors import RedisUnavailableError
 from platform_workers.job_context import new_token
 
 from jobs_api.http.answers import READ, json_response, send_file
-from jobs_api.http.job_body import MAX_BODY_BYTES, decode_job_body
+from jobs_api.http.job_body import MAX_BODY_BYTES, decode_job_body, refuse_unknown_options
 from jobs_api.http.problems import ProblemError, submission_unknown
 from jobs_api.http.services import Services
 from jobs_api.job_records import FoundJob, job_document
-from jobs_api.registry import FILES
+from jobs_api.registry import FILES, PAYLOAD_FIELDS
 
 
 def job_routes(services: Services) -> Router:
@@ -31,6 +31,9 @@ def job_routes(services: Services) -> Router:
         submit_as = submits.get(domain)
         if submit_as is None:
             raise DecodeError("$.domain", f"one of {', '.join(sorted(submits))}", "str")
+        # An unknown type is refused with the known ones, below.
+        if request["job_type"] in PAYLOAD_FIELDS:
+            refuse_unknown_options(request["payload"], PAYLOAD_FIELDS[request["job_type"]])
         # Chosen here, so that it can be told also when the answer of Redis is lost.
         job_id = new_token()
         location = f"/v1/jobs/{domain}/{job_id}"
