@@ -185,6 +185,15 @@ def test_explain_says_what_it_cannot_do(
     assert capsys.readouterr().err.startswith("notifier: ")
 
 
+def test_explain_needs_no_provider_and_says_when_there_is_nothing(
+    server: EmbeddedRedis, redis: RedisClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["explain", "turkic", "nobody"], {"REDIS_URL": server.url}) == 1
+    assert "nobody" in capsys.readouterr().out
+    assert run(["explain", "turkic", "nobody"], {"REDIS_URL": "http://x"}) == 2
+    assert "REDIS_URL" in capsys.readouterr().err
+
+
 def test_the_mails_can_be_looked_at_without_any_settings(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

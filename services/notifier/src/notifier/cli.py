@@ -22,7 +22,13 @@ from platform_notify.sample_mails import write_samples
 from notifier.doctor import examine
 from notifier.explain import explain_job
 from notifier.replay import ReplayOptions, tell_replay, wish_of
-from notifier.settings import NotifierSettings, read_settings
+from notifier.settings import (
+    MAIL_PROVIDERS,
+    NotifierSettings,
+    OperatorSettings,
+    read_operator_settings,
+    read_settings,
+)
 from notifier.wiring import build_service, connect_redis, make_provider, set_up_logging
 
 EXIT_FAULT: Final = 1
@@ -51,7 +57,7 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     replay = commands.add_parser("replay", help="send mails after all that were given up")
     replay.add_argument("delivery", metavar="DELIVERY_ID", nargs="?", help="this one; explain shows its id")
     replay.add_argument("--domain", dest="of_domain", help="all about jobs of this domain")
-    replay.add_argument("--provider", help="all that were last given to this provider")
+    replay.add_argument("--provider", choices=MAIL_PROVIDERS, help="all last given to this provider")
     preview = commands.add_parser("preview", help="write sample mails as text and HTML; needs no settings")
     preview.add_argument("folder", metavar="FOLDER", type=Path, help="where to")
     options = parser.parse_args(arguments, _Options())
@@ -62,22 +68,23 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         sys.stderr.write("notifier: say which: DELIVERY_ID, --domain or --provider\n")
         return EXIT_SETTINGS
     try:
-        settings = read_settings(environ)
+        match options.command:
+            case "explain":
+                return _explain(read_operator_settings(environ), options.domain, options.job_id)
+            case "replay":
+                chosen_by: ReplayOptions = {
+                    "delivery": options.delivery,
+                    "domain": options.of_domain,
+                    "provider": options.provider,
+                }
+                return _replay(read_operator_settings(environ), chosen_by)
+            case "doctor":
+                return _doctor(read_settings(environ))
+            case _:
+                return _run(read_settings(environ))
     except SettingsError as error:
         sys.stderr.write(f"notifier: the settings are wrong.\n{error}\n")
         return EXIT_SETTINGS
-    match options.command:
-        case "doctor":
-            return _doctor(settings)
-        case "explain":
-            return _explain(settings, options.domain, options.job_id)
-        case "replay":
-            return _replay(
-                settings,
-                {"delivery": options.delivery, "domain": options.of_domain, "provider": options.provider},
-            )
-        case _:
-            return _run(settings)
 
 
 class _Options(argparse.Namespace):
@@ -120,7 +127,7 @@ def _run(settings: NotifierSettings) -> int:
 
 
 def _doctor(settings: NotifierSettings) -> int:
-    redis = connect_redis(settings)
+    redis = connect_redis(settings["redis_url"])
     findings = examine(settings, redis, make_provider(settings, redis, SystemClock()))
     code = 0
     for finding in findings:
@@ -130,24 +137,24 @@ def _doctor(settings: NotifierSettings) -> int:
     return code
 
 
-def _explain(settings: NotifierSettings, name: str, job_id: str) -> int:
+def _explain(settings: OperatorSettings, name: str, job_id: str) -> int:
     try:
         domain = job_domain(name)
-        redis, clock = connect_redis(settings), SystemClock()
+        redis, clock = connect_redis(settings["redis_url"]), SystemClock()
         deliveries = DeliveryStore(redis, clock).of_job(domain, job_id)
         job = load_snapshot(redis, domain, job_id)
-        circuit = Circuit(redis, settings["mail"]["provider"], clock).state()
+        circuit = Circuit(redis, settings["provider"], clock).state()
     except PlatformError as error:
         sys.stderr.write(f"notifier: {error}\n")
         return EXIT_FAULT
     for line in explain_job(domain, job_id, deliveries, job, circuit):
         sys.stdout.write(f"{line}\n")
-    return 0
+    return 0 if deliveries or job is not None else EXIT_FAULT
 
 
-def _replay(settings: NotifierSettings, options: ReplayOptions) -> int:
+def _replay(settings: OperatorSettings, options: ReplayOptions) -> int:
     try:
-        store = DeliveryStore(connect_redis(settings), SystemClock())
+        store = DeliveryStore(connect_redis(settings["redis_url"]), SystemClock())
         report = replay_dead(store, EMAIL, wish_of(options))
     except PlatformError as error:
         sys.stderr.write(f"notifier: {error}\n")

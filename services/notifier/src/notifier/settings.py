@@ -102,7 +102,7 @@ def read_settings(environ: Mapping[str, str]) -> NotifierSettings:
     """
     reader = SettingsReader(environ)
     settings: NotifierSettings = {
-        "redis_url": Secret(reader.url("REDIS_URL", ("redis", "rediss", "unix"), DEFAULT_REDIS_URL)),
+        "redis_url": _redis_url(reader),
         "domains": reader.domains("NOTIFIER_DOMAINS"),
         "mail": _mail(reader),
         "when_unsure": reader.choice("MAIL_WHEN_UNSURE", WHEN_UNSURE, "resend"),
@@ -115,6 +115,37 @@ def read_settings(environ: Mapping[str, str]) -> NotifierSettings:
     }
     reader.finish()
     return settings
+
+
+class OperatorSettings(TypedDict):
+    """What `notifier explain` and `notifier replay` need: they send nothing, so no provider has to be set up.
+
+    Attributes:
+        redis_url: `REDIS_URL`; it may hold a password.
+        provider: `MAIL_PROVIDER`, whose circuit is told of.
+    """
+
+    redis_url: Secret
+    provider: MailProviderName
+
+
+def read_operator_settings(environ: Mapping[str, str]) -> OperatorSettings:
+    """Read the settings of the commands that only look.
+
+    Raises:
+        SettingsError: something is wrong; it lists every fault and quotes no value.
+    """
+    reader = SettingsReader(environ)
+    settings: OperatorSettings = {
+        "redis_url": _redis_url(reader),
+        "provider": reader.choice("MAIL_PROVIDER", MAIL_PROVIDERS, "mailtrap"),
+    }
+    reader.finish()
+    return settings
+
+
+def _redis_url(reader: SettingsReader) -> Secret:
+    return Secret(reader.url("REDIS_URL", ("redis", "rediss", "unix"), DEFAULT_REDIS_URL))
 
 
 def _mail(reader: SettingsReader) -> MailSettings:

@@ -21,6 +21,7 @@ from platform_notify.intake import Intake
 from platform_notify.providers.base import MailProvider
 from platform_notify.providers.maildir import MaildirProvider
 from platform_notify.providers.mailtrap import MAX_BATCH, MailtrapProvider
+from platform_notify.providers.secret import Secret
 from platform_notify.providers.sent_log import SentLog
 from platform_notify.providers.smtp import SmtpConfig, SmtpProvider
 from platform_notify.rate_limit import RateLimit, RateRule, mailtrap_log_rate, mailtrap_rate
@@ -75,9 +76,9 @@ def set_up_logging(settings: NotifierSettings) -> None:
     configure_logging(service="notifier", json=settings["log_json"], level=settings["log_level"])
 
 
-def connect_redis(settings: NotifierSettings) -> RedisClient:
+def connect_redis(url: Secret) -> RedisClient:
     """Return the connection; nothing is sent before the first command."""
-    return connect(settings["redis_url"].reveal())
+    return connect(url.reveal())
 
 
 class Outlet(TypedDict):
@@ -151,7 +152,7 @@ def build_service(settings: NotifierSettings, stopping: threading.Event) -> Serv
         OSError: the port cannot be taken.
     """
     clock, wake, look = SystemClock(), threading.Event(), threading.Event()
-    redis = connect_redis(settings)
+    redis = connect_redis(settings["redis_url"])
     store = DeliveryStore(redis, clock)
     outlet = make_outlet(settings, redis, clock)
     provider = outlet["provider"]
