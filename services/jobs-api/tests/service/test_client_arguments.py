@@ -56,6 +56,7 @@ def test_an_option_becomes_a_field_of_the_payload(text: str, name: str, value: J
         (["nope"], "invalid choice"),
         (["submit", "x"], "FILE"),
         (["submit", "x", "y", "--on", "success"], "--on needs --email"),
+        (["submit", "x", "y", "--email", "foo"], "--email: foo is not an email address"),
         (["submit", "x", "y", "--email", "a@b.c", "--on", "never"], "expected success, failure"),
         (["submit", "x", "y", "--output", "z"], "--output needs --watch"),
         (["submit", "x", "y", "--user-id", "me"], "--user-id"),

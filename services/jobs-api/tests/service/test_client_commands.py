@@ -59,7 +59,6 @@ def test_a_mail_is_asked_for_in_the_notification_contract(
     ("arguments", "words"),
     [
         (["submit", "csv.nope", "FILE"], "unknown job type 'csv.nope'; known: csv.column_stats"),
-        (["submit", "csv.row_count", "FILE", "--email", "nope"], "context.email: expected email address"),
         (["submit", "csv.row_count", "FILE", "--option", "delimiter=ab"], "payload.delimiter"),
         (["submit", "csv.row_count", "gone.csv"], "gone.csv: No such file or directory"),
         (["submit", "csv.row_count", "."], ".: Is a directory"),

@@ -7,7 +7,7 @@ from typing import Final
 
 from platform_core.errors import DecodeError
 from platform_core.json_values import JsonObject, JsonValue, decode_json
-from platform_core.notifications import EVENT_WORDS, EventWord
+from platform_core.notifications import EVENT_WORDS, EventWord, validate_email
 
 DEFAULT_DOMAIN: Final = "files"
 DEFAULT_USER_ID: Final = 1
@@ -113,6 +113,11 @@ def _add_job(parser: argparse.ArgumentParser) -> None:
 def _check_submit(parser: argparse.ArgumentParser, parsed: Arguments) -> None:
     if parsed.on is not None and parsed.email is None:
         parser.error("--on needs --email: who should get the mail?")
+    if parsed.email is not None:
+        try:
+            validate_email(parsed.email, "--email")
+        except DecodeError:
+            parser.error(f"--email: {parsed.email} is not an email address")
     if parsed.output is not None and not parsed.watch:
         parser.error("--output needs --watch: there is no result before the job is done")
 
