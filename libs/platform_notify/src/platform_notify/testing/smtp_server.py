@@ -1,7 +1,7 @@
 """A local SMTP server for tests, with the faults real ones have.
 
 It speaks just enough of RFC 5321 for one client at a time in a thread each: STARTTLS, TLS, AUTH PLAIN and
-LOGIN, SIZE, SMTPUTF8. Any step can be told to answer otherwise, to hang, or to cut the connection.
+LOGIN, SIZE, SMTPUTF8. Each step can be told to answer otherwise, to hang, or to cut the connection.
 """
 
 import base64
