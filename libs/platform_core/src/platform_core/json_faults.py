@@ -82,7 +82,7 @@ def _description(shape: shapes.Type | None) -> str | None:
 
 
 def _unwrapped(shape: shapes.Type | None) -> shapes.Type | None:
-    """Take off msgspec's `Metadata`, the one shape with an inner `type`; naming it would bring in an untyped value."""
+    """Take off msgspec's `Metadata`, the one shape with an inner `type` (the class itself is untyped)."""
     inner: shapes.Type | None = getattr(shape, "type", None)
     return shape if inner is None else inner
 
