@@ -187,16 +187,30 @@ def test_a_large_result_is_not_printed_but_offered(
     assert "100.0 kB" in capsys.readouterr().err
 
 
-def test_a_result_that_cannot_be_saved_exits_2_and_leaves_nothing(
+def test_an_output_that_cannot_be_is_told_before_anything_is_uploaded(
+    service: Service, environ: Mapping[str, str], csv_file: Path, capsys: Captured
+) -> None:
+    def submit_into(target: Path) -> str:
+        command = ["submit", "csv.row_count", str(csv_file), "--watch", "--output", str(target)]
+        assert run(command, environ) == 2
+        return capsys.readouterr().err
+
+    target = csv_file.parent / "no" / "result"
+    assert submit_into(target) == f"jobs: {target}: the folder for it does not exist\n"
+    folder = csv_file.parent
+    assert submit_into(folder) == f"jobs: {folder}: that is a folder; a file name is needed\n"
+    assert service["redis"].keys("files:*") == []
+
+
+def test_a_result_that_cannot_be_saved_exits_2_and_names_the_given_path(
     service: Service, environ: Mapping[str, str], capsys: Captured, tmp_path: Path
 ) -> None:
     job_id = submit(service)
     complete(service, job_id)
-    assert run(["watch", job_id, "--output", str(tmp_path / "no" / "folder")], environ) == 2
-    assert "No such file or directory" in capsys.readouterr().err
-    (tmp_path / "taken").mkdir()
-    assert run(["watch", job_id, "--output", str(tmp_path / "taken")], environ) == 2
-    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+    target = tmp_path / ("x" * 250)
+    assert run(["watch", job_id, "--output", str(target)], environ) == 2
+    assert f"jobs: {target}: File name too long" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("more", [[], ["--output", "FILE"], ["--json", "--output", "FILE"]])

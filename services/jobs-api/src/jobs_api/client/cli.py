@@ -15,6 +15,7 @@ from jobs_api.client import commands
 from jobs_api.client.api import JobsApi, RefusedError, ServerUnreachableError, open_http
 from jobs_api.client.arguments import Arguments, parse_arguments
 from jobs_api.client.commands import Following, Submission, Terminal
+from jobs_api.client.results import check_target
 from jobs_api.settings import read_client_settings
 
 EXIT_USAGE: Final = 2
@@ -62,6 +63,7 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 def _run_command(parsed: Arguments, api: JobsApi, terminal: Terminal) -> int:
     following: Following = {"json": parsed.json}
     if parsed.output is not None:
+        check_target(parsed.output)
         following["output"] = parsed.output
     match parsed.command:
         case "submit":

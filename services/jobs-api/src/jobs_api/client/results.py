@@ -1,5 +1,6 @@
 """Shows or saves what a job made."""
 
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, TypedDict
@@ -34,6 +35,18 @@ class _Statistics(TypedDict):
     columns: list[_Column]
 
 
+def check_target(target: Path) -> None:
+    """Find out early that a result can't be saved: before a file is uploaded and a job is waited for.
+
+    Raises:
+        OSError: its folder is not there, or it is a folder itself.
+    """
+    if not target.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "the folder for it does not exist", str(target))
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "that is a folder; a file name is needed", str(target))
+
+
 def save(download: Download, target: Path) -> int:
     """Write a result to a local file; return its size in bytes.
 
@@ -43,6 +56,14 @@ def save(download: Download, target: Path) -> int:
         OSError: the file can't be written.
     """
     beside = target.with_name(f"{target.name}.{uuid4().hex[:8]}.part")
+    try:
+        return _write_beside(download, beside, target)
+    except OSError as error:
+        # The name beside it means nothing to whoever gave the target.
+        raise OSError(error.errno, error.strerror, str(target)) from error
+
+
+def _write_beside(download: Download, beside: Path, target: Path) -> int:
     size = 0
     try:
         with beside.open("wb") as local:
