@@ -66,6 +66,8 @@ def test_an_option_becomes_a_field_of_the_payload(text: str, name: str, value: J
         (["submit", "x", "y", "--option", "a:={"], "is no JSON"),
         (["submit", "x", "y", "--option", "has_header=maybe"], "has_header is yes or no"),
         (["watch"], "JOB"),
+        (["watch", "a/b/c"], "JOB is JOB_ID or DOMAIN/JOB_ID"),
+        (["show", "files/"], "JOB is JOB_ID or DOMAIN/JOB_ID"),
     ],
 )
 def test_a_wrong_command_line_says_what_is_wrong(

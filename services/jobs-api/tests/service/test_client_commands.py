@@ -62,8 +62,9 @@ def test_a_mail_is_asked_for_in_the_notification_contract(
         (["submit", "csv.row_count", "FILE", "--option", "delimiter=ab"], "payload.delimiter"),
         (["submit", "csv.row_count", "gone.csv"], "gone.csv: No such file or directory"),
         (["submit", "csv.row_count", "."], ".: Is a directory"),
-        (["show", "nope"], "there is no job files/nope"),
-        (["watch", "nope"], "there is no job files/nope"),
+        (["show", "nope"], "there is no job files/nope (for another domain: DOMAIN/JOB_ID)\n"),
+        (["watch", "nope"], "there is no job files/nope (for another domain: DOMAIN/JOB_ID)\n"),
+        (["watch", "turkic/nope"], "there is no job turkic/nope\n"),
     ],
 )
 def test_a_mistake_is_told_in_words_and_exits_2(

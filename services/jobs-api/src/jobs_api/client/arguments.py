@@ -36,7 +36,18 @@ class Arguments(argparse.Namespace):
     watch: bool
     output: Path | None = None
     json: bool
-    job: tuple[str, str]
+    reference: str
+
+    @property
+    def job(self) -> tuple[str, str]:
+        """The domain and the id of the job that is meant."""
+        domain, slash, job_id = self.reference.rpartition("/")
+        return (domain if slash else DEFAULT_DOMAIN), job_id
+
+    @property
+    def has_domain(self) -> bool:
+        """Whether the domain was given, and is not just the default."""
+        return "/" in self.reference
 
     @property
     def options(self) -> JsonObject:
@@ -107,7 +118,7 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_job(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("job", metavar="JOB", type=_job, help="JOB_ID, or DOMAIN/JOB_ID")
+    parser.add_argument("reference", metavar="JOB", type=_reference, help="JOB_ID, or DOMAIN/JOB_ID")
 
 
 def _check_submit(parser: argparse.ArgumentParser, parsed: Arguments) -> None:
@@ -122,9 +133,10 @@ def _check_submit(parser: argparse.ArgumentParser, parsed: Arguments) -> None:
         parser.error("--output needs --watch: there is no result before the job is done")
 
 
-def _job(text: str) -> tuple[str, str]:
-    domain, slash, job_id = text.rpartition("/")
-    return (domain if slash else DEFAULT_DOMAIN), job_id
+def _reference(text: str) -> str:
+    if text.count("/") > 1 or not all(text.split("/")):
+        raise argparse.ArgumentTypeError("JOB is JOB_ID or DOMAIN/JOB_ID")
+    return text
 
 
 def _outcomes(text: str) -> list[EventWord]:

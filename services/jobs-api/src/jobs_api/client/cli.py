@@ -14,7 +14,7 @@ from rich.console import Console
 from jobs_api.client import commands
 from jobs_api.client.api import JobsApi, RefusedError, ServerUnreachableError, open_http
 from jobs_api.client.arguments import Arguments, parse_arguments
-from jobs_api.client.commands import Following, Submission, Terminal
+from jobs_api.client.commands import NOT_FOUND, Following, Submission, Terminal
 from jobs_api.client.results import check_target
 from jobs_api.settings import read_client_settings
 
@@ -71,10 +71,20 @@ def _run_command(parsed: Arguments, api: JobsApi, terminal: Terminal) -> int:
             if not parsed.watch:
                 return commands.print_submitted(terminal, submitted, json=parsed.json)
             return commands.watch(api, terminal, submitted["domain"], submitted["job_id"], following)
-        case "watch":
-            return commands.watch(api, terminal, *parsed.job, following)
         case _:
-            return commands.show(api, terminal, *parsed.job, json=parsed.json)
+            return _look_at_job(parsed, api, terminal, following)
+
+
+def _look_at_job(parsed: Arguments, api: JobsApi, terminal: Terminal, following: Following) -> int:
+    try:
+        if parsed.command == "watch":
+            return commands.watch(api, terminal, *parsed.job, following)
+        return commands.show(api, terminal, *parsed.job, json=parsed.json)
+    except RefusedError as error:
+        if error.status == NOT_FOUND and not parsed.has_domain:
+            hint = "(for another domain: DOMAIN/JOB_ID)"
+            raise RefusedError(f"{error} {hint}", status=error.status) from None
+        raise
 
 
 def _submission(parsed: Arguments) -> Submission:
