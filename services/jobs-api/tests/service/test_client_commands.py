@@ -1,15 +1,18 @@
 """The commands in this process, against the running API; the worker is played by hand."""
 
 from collections.abc import Mapping
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from platform_core.job_types import job_key
 from platform_core.json_values import decode_json
 from platform_workers.redis import RedisClient
+from rich.console import Console
 from service_kit import CSV, Service, complete, context_of, damage_file, running_api, submit
 
 from jobs_api.client.cli import run
+from jobs_api.client.results import print_exact
 from jobs_api.object_store import FileStore
 from jobs_api.registry import FILES
 
@@ -152,6 +155,22 @@ def test_watching_a_finished_job_prints_its_small_result(
     complete(service, job_id, content)
     assert run(["watch", job_id], environ) == 0
     assert capsys.readouterr().out == shown
+
+
+def test_a_canonical_text_is_printed_byte_for_byte(
+    service: Service, environ: Mapping[str, str], capsys: Captured
+) -> None:
+    job_id = submit(service, {"job_type": "json.canonicalize"})
+    content = '{"a":[1,2],"\u00fc":"\x7f"}'
+    complete(service, job_id, content.encode())
+    assert run(["watch", job_id], environ) == 0
+    assert capsys.readouterr().out == content
+
+
+def test_at_a_terminal_a_canonical_text_is_a_line_without_tricks() -> None:
+    out = StringIO()
+    print_exact(Console(file=out, force_terminal=True, width=10), b'{"a":"\xc2\x9b31m 0123456789"}')
+    assert out.getvalue() == '{"a":" 31m 0123456789"}\n'
 
 
 def test_column_statistics_are_a_table(

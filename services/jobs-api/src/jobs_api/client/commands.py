@@ -16,13 +16,14 @@ from rich.text import Text
 from jobs_api.client.api import Download, Job, JobsApi, RefusedError, Uploaded
 from jobs_api.client.display import BarDisplay, Display, JsonDisplay, LineDisplay
 from jobs_api.client.following import follow
-from jobs_api.client.results import is_small, print_result, save
+from jobs_api.client.results import is_small, print_exact, print_result, save
 from jobs_api.client.words import visible
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
 
 NOT_FOUND: Final = 404
+CANONICAL_TYPE: Final = "json.canonicalize"
 
 
 class Terminal(TypedDict):
@@ -173,7 +174,9 @@ def _give_file(terminal: Terminal, job: Job, following: Following, download: Dow
         size = save(download, following["output"])
         _say(terminal["err"], f"saved      {following['output']}, {human_size(size)}")
     elif is_small(download):
-        print_result(terminal["out"], b"".join(download.chunks()))
+        # The form of a canonical text is all there is to it.
+        show_result = print_exact if job.get("job_type") == CANONICAL_TYPE else print_result
+        show_result(terminal["out"], b"".join(download.chunks()))
     else:
         size_text = human_size(job.get("result_bytes", 0))
         _say(terminal["err"], f"The result has {size_text}. To save it:")

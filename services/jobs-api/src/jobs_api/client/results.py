@@ -91,6 +91,16 @@ def print_result(console: Console, content: bytes) -> None:
         console.print(_table(statistics["columns"]))
 
 
+def print_exact(console: Console, content: bytes) -> None:
+    """Print a small result byte for byte; only a person's terminal gets it made safe, and a line end."""
+    text = content.decode("utf-8", "replace")
+    if console.is_terminal:
+        console.print(Text(visible(text)), soft_wrap=True)
+    else:
+        console.file.write(text)
+        console.file.flush()
+
+
 def _print_text(console: Console, content: bytes) -> None:
     try:
         text = msgspec.json.format(encode_json(decode_json(content)), indent=2)
