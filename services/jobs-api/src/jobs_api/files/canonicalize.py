@@ -30,6 +30,8 @@ _TOO_DEEP: Final = f"The JSON has more than {MAX_DEPTH} arrays and objects insid
 # Every integer of fewer characters, sign included, is below 2**53 and so exact as a double.
 _SAFE_LENGTH: Final = 16
 _SHOWN = 40
+# Of JSON (RFC 8259, section 2).
+_WHITE_SPACE: Final = " \t\n\r"
 
 
 class CanonicalizeSummary(TypedDict):
@@ -97,12 +99,20 @@ def _parse(text: str) -> JsonValue:
             parse_constant=_refuse_constant,
         )
     except json.JSONDecodeError as error:
-        where = f"Line {error.lineno}, column {error.colno}"
-        raise JobUserError(f"This is not valid JSON. {where}: {error.msg}.") from None
+        raise JobUserError(f"This is not valid JSON. {_fault(text, error)}") from None
     except RecursionError:
         raise JobUserError(_TOO_DEEP) from None
     _check_depth(value)
     return value
+
+
+def _fault(text: str, error: json.JSONDecodeError) -> str:
+    content = text.rstrip(_WHITE_SPACE)
+    if error.pos >= len(content):
+        # The parser names the place behind the last line end: a line that nobody sees.
+        last_line = content.count("\n") + 1
+        return f"The text ends too early, after line {last_line}."
+    return f"Line {error.lineno}, column {error.colno}: {error.msg}."
 
 
 def _check_depth(value: JsonValue) -> None:
