@@ -171,7 +171,7 @@ class AttemptRunner:
         if record is None:
             return
         token = self.lease_token(run, attempt)
-        context = self._context(record, token)
+        context = self._context_of(record, token)
         try:
             self._begin(context, run, attempt)
         except TransitionRefusedError as error:
@@ -192,7 +192,7 @@ class AttemptRunner:
         never_began = record["status"] == "queued" and record["attempt_count"] == attempt - 1
         if not never_began and record.get("locked_by") != token:
             return
-        context = self._context(record, token)
+        context = self._context_of(record, token)
         try:
             if never_began:
                 # It died before it began: count the attempt, or one that always dies would never end.
@@ -212,7 +212,7 @@ class AttemptRunner:
             return False
         token = self.lease_token(run, attempt)
         try:
-            context = self._context(record, token)
+            context = self._context_of(record, token)
             call = context.builder.renewed(self._lease(token), transition_id=new_token())
             context.apply("renewed", call)
         except TransitionRefusedError as error:
@@ -260,31 +260,22 @@ class AttemptRunner:
             user_id = parse_int_field(raw, "user_id")
         except DecodeError:
             user_id = 0
-        builder = TransitionBuilder(
-            {
-                "domain": domain,
-                "job_id": job_id,
-                "user_id": user_id,
-                "queue_name": self._env["queue"].name,
-                "events_channel": self._env["events_channel"],
-            },
-            clock=self._env["clock"],
-            retention=self._env["store"].retention,
-        )
-        call = builder.failed(
+        token = raw.get("locked_by", "")
+        context = self._context(job_id, user_id, self._env["queue"].name, token)
+        call = context.builder.failed(
             "system",
             f"the job's record cannot be read: {fault}",
-            guard=guard_lease(raw.get("locked_by", "")),
+            guard=guard_lease(token),
             transition_id=new_token(),
         )
         try:
-            read_reply(self._env["redis"].run_script(call), step="failed", job_id=job_id)
+            context.apply("failed", call)
         except TransitionRefusedError as error:
             self._logger.error("worker.record_beyond_repair", job_id=job_id, reason=str(error))
 
     def _reap(self, record: JobRecord) -> int:
         fault = _system_fault("the worker that ran it stopped answering")
-        context = self._context(record, "")
+        context = self._context_of(record, "")
         try:
             self._settle(record, context, record["attempt_count"], fault, token=None)
         except TransitionRefusedError as error:
@@ -293,14 +284,17 @@ class AttemptRunner:
         self._logger.warning("worker.lease_expired", job_id=record["job_id"])
         return 1
 
-    def _context(self, record: JobRecord, token: str) -> JobContext:
+    def _context_of(self, record: JobRecord, token: str) -> JobContext:
+        return self._context(record["job_id"], record["user_id"], record["queue"], token)
+
+    def _context(self, job_id: str, user_id: int, queue_name: str, token: str) -> JobContext:
         return make_job_context(
             redis=self._env["redis"],
             domain=self._env["registry"].domain,
             events_channel=self._env["events_channel"],
-            job_id=record["job_id"],
-            user_id=record["user_id"],
-            queue_name=record["queue"],
+            job_id=job_id,
+            user_id=user_id,
+            queue_name=queue_name,
             lease_token=token,
             clock=self._env["clock"],
             retention=self._env["store"].retention,
