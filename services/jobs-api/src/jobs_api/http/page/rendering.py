@@ -9,29 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NotRequired, TypedDict
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from jinja2.exceptions import TemplateRuntimeError, UndefinedError
-from jinja2.utils import missing
+from jinja2 import Environment, FileSystemLoader
+from platform_notify.strict_templates import StrictMissing
 
 from jobs_api.http.page.words import LogLine, PageWords
 
-
-class _Missing(StrictUndefined):
-    """Fails on a name that the template does not get; says its types, which the base class leaves open."""
-
-    def __init__(
-        self,
-        hint: str | None = None,
-        obj: object = missing,
-        name: str | None = None,
-        exc: type[TemplateRuntimeError] = UndefinedError,
-    ) -> None:
-        super().__init__(hint, obj, name, exc)
-
-
 TEMPLATES: Final = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
-    undefined=_Missing,
+    undefined=StrictMissing,
     autoescape=True,
     trim_blocks=True,
     lstrip_blocks=True,
