@@ -59,7 +59,7 @@ venv: .venv/installed
 .venv/installed: requirements.lock $(PACKAGES:%=%/pyproject.toml)
 	@echo "installing into .venv (about a minute the first time)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index \
 		$(foreach package,$(EDITABLE),-e "./$(package)")
 	@touch $@
