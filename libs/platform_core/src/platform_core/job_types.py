@@ -41,7 +41,8 @@ class JobRecord(BaseJobStatus):
 
     `run` counts the runs of the job from 1: a job submitted again under its id is another run.
     `attempt_count` counts the starts within the run, up to `max_attempts`. `context` and `notifications` are
-    stored as they were submitted; only the notifier interprets them.
+    stored as they were submitted; only the notifier interprets them. `request_digest` is there for a job that
+    was submitted under an idempotency key: it tells a repeat of the request from another one.
     """
 
     job_type: str
@@ -61,6 +62,7 @@ class JobRecord(BaseJobStatus):
     error_kind: NotRequired[ErrorKind]
     context: NotRequired[JsonValue]
     notifications: NotRequired[JsonValue]
+    request_digest: NotRequired[str]
 
 
 def job_key(domain: JobDomain, job_id: str) -> str:
