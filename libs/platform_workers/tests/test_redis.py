@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from platform_workers.errors import RedisCommandError, RedisUnavailableError
-from platform_workers.lua_scripts import Script, load_script
+from platform_workers.lua_scripts import Script, ScriptCall, load_script
 from platform_workers.redis import RedisClient, connect, run_in_transaction
 from platform_workers.redis_replies import entries_of, mapping_of, text_of
 from platform_workers.testing import EmbeddedRedis, FakeRedis
@@ -174,6 +174,27 @@ def test_a_transaction_writes_all_or_nothing(redis: RedisClient) -> None:
     ):
         raise ZeroDivisionError
     assert redis.get("k") == "v"
+
+
+def test_a_transaction_is_dropped_whole_if_its_key_is_there(redis: RedisClient) -> None:
+    script = Script("put", "redis.call('SET', KEYS[1], ARGV[1]) return {'done'}")
+    call: ScriptCall = {"script": script, "keys": ["k"], "args": ["v"]}
+    with run_in_transaction(redis, call, unless="k") as first:
+        first.pipeline.set("other", "x")
+    with run_in_transaction(redis, call, unless="k") as second:
+        second.pipeline.set("other", "y")
+    assert (first.reply, second.reply) == (["done"], ["exists"])
+    assert redis.get("other") == "x"
+
+
+def test_a_transaction_is_dropped_whole_if_its_key_comes_into_being_meanwhile(redis: RedisClient) -> None:
+    script = Script("put", "redis.call('SET', KEYS[1], ARGV[1]) return {'done'}")
+    call: ScriptCall = {"script": script, "keys": ["k"], "args": ["v"]}
+    with run_in_transaction(redis, call, unless="k") as transaction:
+        transaction.pipeline.set("other", "x")
+        redis.set("k", "another's")
+    assert transaction.reply == ["exists"]
+    assert (redis.get("k"), redis.get("other")) == ("another's", None)
 
 
 def test_scripts_are_joined_in_order(tmp_path: Path) -> None:

@@ -1,20 +1,34 @@
 """Submission: all faults are found before anything is written; then record and attempt appear together."""
 
 from datetime import UTC, datetime
+from threading import Barrier, Thread
 
 import pytest
 from platform_core.errors import DecodeError
 from platform_core.job_events import JobDomain
+from platform_core.job_types import JobRecord
 from platform_core.json_values import JsonValue
 from test_handlers import ResizePayload, resize
+from typing_extensions import override
 
-from platform_workers.errors import JobExistsError, RedisUnavailableError, UnknownJobTypeError
+from platform_workers.errors import (
+    IdempotencyConflictError,
+    JobExistsError,
+    RedisUnavailableError,
+    UnknownJobTypeError,
+)
 from platform_workers.handlers import HandlerRegistry
 from platform_workers.job_queue import RqJobQueue, attempt_id
 from platform_workers.job_record_store import JobRecordStore
 from platform_workers.redis import RedisClient
-from platform_workers.submission import JobRequest, JobSubmitter, make_submitter
-from platform_workers.testing import FakeClock, FakeQueue, FakeRedis
+from platform_workers.submission import (
+    JobRequest,
+    JobSubmitter,
+    Submission,
+    idempotent_job_id,
+    make_submitter,
+)
+from platform_workers.testing import EmbeddedRedis, FakeClock, FakeQueue, FakeRedis
 
 REQUEST: JobRequest = {"job_type": "image.resize", "payload": {"width": 3}, "user_id": 7}
 INTENT: JsonValue = {"email": {"enabled": True, "on": ["SUCCESS", "FAILURE"]}, "later": [1]}
@@ -113,6 +127,7 @@ def test_on_rq_the_record_and_the_attempt_appear_together(
     redis: RedisClient, store: JobRecordStore, registry: HandlerRegistry
 ) -> None:
     submitter = make_submitter(redis=redis, queue_name="images", registry=registry)
+    assert submitter.registry is registry
     first = submitter.submit(REQUEST)["job_id"]
     urgent = submitter.submit({**REQUEST, "priority": "high"})["job_id"]
     later = submitter.submit({**REQUEST, "run_after": datetime(2100, 1, 1, tzinfo=UTC)})["job_id"]
@@ -141,3 +156,117 @@ def test_an_attempt_has_one_name() -> None:
             "urgent": False,
         }
     ) == "shop-j-2-3"  # fmt: skip
+
+
+def test_a_repeat_under_the_same_key_finds_the_first_job(
+    redis: RedisClient, store: JobRecordStore, registry: HandlerRegistry
+) -> None:
+    queue = FakeQueue(redis)
+    submitter = JobSubmitter(store=store, queue=queue, registry=registry)
+    full: JobRequest = {
+        **REQUEST, "context": {"user_id": "u", "email": "me@example.com"}, "notifications": INTENT,
+        "run_after": datetime(2026, 2, 1, tzinfo=UTC),
+    }  # fmt: skip
+    first = submitter.submit_once(full, "order-7")
+    again = submitter.submit_once({**full, "context": {"email": "me@example.com", "user_id": "u"}}, "order-7")
+    assert first["is_new"]
+    assert again == {"record": first["record"], "is_new": False}
+    assert first["record"]["job_id"] == idempotent_job_id(registry.domain, "order-7")
+    assert (store.count(), len(queue.tickets)) == (1, 1)
+
+
+OTHERS: list[JobRequest] = [
+    {**REQUEST, "payload": {"width": 4}},
+    {**REQUEST, "user_id": 8},
+    {**REQUEST, "priority": "high"},
+    {**REQUEST, "max_attempts": 1},
+    {**REQUEST, "run_after": datetime(2026, 2, 1, tzinfo=UTC)},
+    {**REQUEST, "context": {}},
+    {**REQUEST, "notifications": {}},
+]
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_the_same_key_for_something_else_is_a_conflict(
+    other: JobRequest, redis: RedisClient, store: JobRecordStore, registry: HandlerRegistry
+) -> None:
+    queue = FakeQueue(redis)
+    submitter = JobSubmitter(store=store, queue=queue, registry=registry)
+    submitter.submit_once(REQUEST, "order-7")
+    with pytest.raises(IdempotencyConflictError, match="asked for something else"):
+        submitter.submit_once(other, "order-7")
+    assert (store.count(), len(queue.tickets)) == (1, 1)
+
+
+def test_another_key_is_another_job(
+    redis: RedisClient, store: JobRecordStore, registry: HandlerRegistry
+) -> None:
+    submitter = JobSubmitter(store=store, queue=FakeQueue(redis), registry=registry)
+    assert submitter.submit_once(REQUEST, "order-7")["is_new"]
+    assert submitter.submit_once(REQUEST, "order-8")["is_new"]
+    assert submitter.submit_once({**REQUEST, "payload": {"width": 3}}, "order-9")["is_new"]
+    assert store.count() == 3
+
+
+def test_a_fault_is_found_before_the_key_is_used(
+    redis: RedisClient, store: JobRecordStore, registry: HandlerRegistry
+) -> None:
+    submitter = JobSubmitter(store=store, queue=FakeQueue(redis), registry=registry)
+    with pytest.raises(DecodeError):
+        submitter.submit_once({**REQUEST, "payload": {}}, "order-7")
+    assert redis.keys("*") == []
+    assert submitter.submit_once(REQUEST, "order-7")["is_new"]
+
+
+@pytest.mark.parametrize("fake_queue", [True, False])
+def test_a_repeat_that_comes_in_between_makes_no_second_job(
+    fake_queue: bool, redis: RedisClient, store: JobRecordStore, registry: HandlerRegistry
+) -> None:
+    rival = make_submitter(redis=redis, queue_name="images", registry=registry)
+    queue = FakeQueue(redis) if fake_queue else RqJobQueue(redis=redis, name="images")
+
+    class Slow(JobRecordStore):
+        """Finds no record, and before it is made another one is faster."""
+
+        looks = 0
+
+        @override
+        def load(self, job_id: str) -> JobRecord | None:
+            found = super().load(job_id)
+            if not self.looks:
+                rival.submit_once(REQUEST, "order-7")
+            self.looks += 1
+            return found
+
+    slow = JobSubmitter(
+        store=Slow(redis=redis, domain=registry.domain),
+        queue=queue,
+        registry=registry,
+    )
+    assert not slow.submit_once(REQUEST, "order-7")["is_new"]
+    assert store.count() == 1
+    assert redis.connection.llen("rq:queue:images") == 1
+
+
+def test_many_repeats_at_once_make_one_job(
+    server: EmbeddedRedis, real_redis: RedisClient, registry: HandlerRegistry
+) -> None:
+    several = 8
+    ready, came = Barrier(several), list[Submission]()
+
+    def repeat() -> None:
+        client = server.client()
+        submitter = make_submitter(redis=client, queue_name="images", registry=registry)
+        ready.wait()
+        came.append(submitter.submit_once(REQUEST, "order-7"))
+        client.close()
+
+    threads = [Thread(target=repeat) for _ in range(several)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(submission["is_new"] for submission in came) == 1
+    assert len({submission["record"]["job_id"] for submission in came}) == 1
+    assert real_redis.connection.llen("rq:queue:images") == 1
+    assert real_redis.keys("rq:job:*") == [f"rq:job:shop-{came[0]['record']['job_id']}-1-1"]

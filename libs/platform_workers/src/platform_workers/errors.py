@@ -47,6 +47,10 @@ class JobExistsError(WorkersError):
     """A job with this id is stored already."""
 
 
+class IdempotencyConflictError(WorkersError):
+    """The idempotency key was used before, for a request that asked for something else."""
+
+
 class UnknownJobTypeError(WorkersError):
     """No handler is registered for this job type; the message names the known ones."""
 

@@ -14,7 +14,8 @@ def resize(payload: ResizePayload, job: JobRun) -> JobResult:
 registry.register("image.resize", ResizePayload, resize, max_attempts=3, timeout_seconds=120)
 ```
 
-A payload is decoded at submission (refused with the path of the fault) and again in the worker.
+A payload is decoded at submission (refused with the path of the fault) and again in the worker. Jobs outlive
+releases: how a payload may change is in docs/payload-versions.md.
 """
 
 import re
@@ -22,7 +23,8 @@ from collections.abc import Callable
 from typing import Final, Protocol, TypeAlias, TypedDict, TypeVar, final
 
 from platform_core.job_events import JobDomain
-from platform_core.json_values import JsonValue, PayloadCodec
+from platform_core.json_schemas import schema_of
+from platform_core.json_values import JsonObject, JsonValue, PayloadCodec
 
 from platform_workers.errors import HandlerRegistrationError, UnknownJobTypeError
 
@@ -86,9 +88,14 @@ BoundHandler: TypeAlias = Callable[[JobRun], JobResult]
 
 
 class Handler(TypedDict):
-    """One registered job type; `bind` decodes a payload (raising `DecodeError`) and hides its type."""
+    """One registered job type; `bind` decodes a payload (raising `DecodeError`) and hides its type.
+
+    `payload_schema` is the payload's JSON Schema, `description` says in a sentence what the job does.
+    """
 
     job_type: str
+    description: str
+    payload_schema: JsonObject
     limits: HandlerLimits
     bind: Callable[[JsonValue], BoundHandler]
 
@@ -123,6 +130,7 @@ class HandlerRegistry:
         max_attempts: int = DEFAULT_LIMITS["max_attempts"],
         timeout_seconds: int = DEFAULT_LIMITS["timeout_seconds"],
         backoff_seconds: float = DEFAULT_LIMITS["backoff_seconds"],
+        description: str = "",
     ) -> None:
         """Add a job type.
 
@@ -134,6 +142,7 @@ class HandlerRegistry:
             max_attempts: How often to try in all.
             timeout_seconds: How long one attempt may take.
             backoff_seconds: Pause before the second attempt, doubling afterwards.
+            description: What the job does, in a sentence for who submits it.
 
         Raises:
             HandlerRegistrationError: The name is malformed or taken, or a limit makes no sense.
@@ -156,6 +165,8 @@ class HandlerRegistry:
 
         self._handlers[job_type] = {
             "job_type": job_type,
+            "description": description,
+            "payload_schema": schema_of(payload_type),
             "limits": {
                 "max_attempts": max_attempts,
                 "timeout_seconds": timeout_seconds,

@@ -48,16 +48,24 @@ class JobQueue(Protocol):
     def name(self) -> str:
         """The queue's name."""
 
-    def enqueue(self, ticket: AttemptTicket, alongside: ScriptCall, *, run_at: datetime | None) -> list[str]:
+    def enqueue(
+        self,
+        ticket: AttemptTicket,
+        alongside: ScriptCall,
+        *,
+        run_at: datetime | None,
+        unless: str | None = None,
+    ) -> list[str]:
         """Run the script and enqueue the attempt in one transaction.
 
         Args:
             ticket: The attempt.
             alongside: The script that moves the job's record.
             run_at: When the attempt may start; None for at once.
+            unless: A key; if it is there, nothing is done.
 
         Returns:
-            The script's reply.
+            The script's reply; `["exists"]` if nothing was done because of `unless`.
         """
 
 
@@ -84,10 +92,17 @@ class RqJobQueue:
         """The queue's name."""
         return self._name
 
-    def enqueue(self, ticket: AttemptTicket, alongside: ScriptCall, *, run_at: datetime | None) -> list[str]:
+    def enqueue(
+        self,
+        ticket: AttemptTicket,
+        alongside: ScriptCall,
+        *,
+        run_at: datetime | None,
+        unless: str | None = None,
+    ) -> list[str]:
         """Run the script and enqueue the attempt in one MULTI/EXEC."""
         arguments = (ticket["domain"], ticket["job_id"], ticket["run"], ticket["attempt"])
-        with run_in_transaction(self._redis, alongside) as transaction:
+        with run_in_transaction(self._redis, alongside, unless=unless) as transaction:
             job = self._queue.create_job(
                 ATTEMPT_FUNCTION,
                 args=arguments,

@@ -24,7 +24,7 @@ from platform_workers.redis import RedisClient
 
 OPTIONAL_FIELDS: Final = (
     "message", "error", "run_after", "started_at", "finished_at", "locked_by", "locked_until", "result_id",
-    "result_bytes", "error_kind", "context", "notifications",
+    "result_bytes", "error_kind", "context", "notifications", "request_digest",
 )  # fmt: skip
 
 OptionalTime = Literal["run_after", "started_at", "finished_at", "locked_until"]
@@ -56,6 +56,7 @@ class JobRecordEncoder:
             "locked_by": status.get("locked_by"),
             "result_id": status.get("result_id"),
             "error_kind": status.get("error_kind"),
+            "request_digest": status.get("request_digest"),
         }
         fields |= {name: text for name, text in texts.items() if text is not None}
         times: dict[str, datetime | None] = {
@@ -111,6 +112,8 @@ class JobRecordEncoder:
             record["context"] = decode_json(raw["context"])
         if "notifications" in raw:
             record["notifications"] = decode_json(raw["notifications"])
+        if "request_digest" in raw:
+            record["request_digest"] = raw["request_digest"]
         return record
 
 

@@ -5,11 +5,11 @@ reply is narrowed by a check (`redis_replies`), so that no untyped value leaves 
 two errors: `RedisUnavailableError` (try again later) and `RedisCommandError` (Redis answered and refused).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from redis import Redis
 from redis.client import Pipeline, PubSub
@@ -27,6 +27,9 @@ from redis.exceptions import (
 )
 from redis.exceptions import (
     TimeoutError as _TimeoutError,
+)
+from redis.exceptions import (
+    WatchError as _WatchError,
 )
 from redis.typing import EncodableT, FieldT
 from redis.utils import from_url
@@ -56,6 +59,7 @@ _READ_ONLY: type[Exception] = _ReadOnlyError
 REDIS_UNAVAILABLE = (_NO_CONNECTION, _NO_ANSWER, _READ_ONLY)
 """What the vendor's client raises when Redis does not answer; for code around RQ, which passes them on."""
 _NO_SCRIPT: type[Exception] = _NoScriptError
+_WATCHED_KEY_CHANGED: type[Exception] = _WatchError
 _ANY_FAULT: type[Exception] = _RedisError
 
 
@@ -453,6 +457,10 @@ def connect(url: str) -> RedisClient:
         )
 
 
+EXISTS: Final = ["exists"]
+"""The reply where something is to be made new and is there already; the scripts say it too."""
+
+
 class ScriptTransaction:
     """A MULTI/EXEC that begins with one script; what else is written through `pipeline` comes with it.
 
@@ -467,20 +475,42 @@ class ScriptTransaction:
 
 
 @contextmanager
-def run_in_transaction(client: RedisClient, call: ScriptCall) -> Iterator[ScriptTransaction]:
+def run_in_transaction(
+    client: RedisClient, call: ScriptCall, *, unless: str | None = None
+) -> Iterator[ScriptTransaction]:
     """Run a script and everything the block writes to the pipeline as one transaction.
 
     The whole script text is sent, so that nothing depends on what the server has cached: inside MULTI a
     missing script would be found out too late.
+
+    Args:
+        client: the connection.
+        call: the script.
+        unless: a key; if it is there, or comes into being before everything is written, nothing is written
+            at all and the reply is `EXISTS`. A script can refuse by itself, but not keep the rest of its
+            transaction from being carried out.
 
     Raises:
         RedisUnavailableError: Redis did not answer; nothing was written, or all of it.
         RedisCommandError: Redis refused a command.
     """
     with _translated(), client.connection.pipeline(transaction=True) as pipeline:
+        is_there = False
+        if unless is not None:
+            # Watched first and looked at afterwards: what changes in between is noticed at the end.
+            watch: Callable[[str], object] = pipeline.watch
+            watch(unless)
+            is_there = bool(client.connection.exists(unless))
         pipeline.multi()
         pipeline.eval(call["script"].text, len(call["keys"]), *call["keys"], *call["args"])
         transaction = ScriptTransaction(pipeline)
         yield transaction
-        replies: list[object] = pipeline.execute()
-        transaction.reply = texts_of(replies[0])
+        if is_there:
+            transaction.reply = EXISTS
+            return
+        try:
+            replies: list[object] = pipeline.execute()
+        except _WATCHED_KEY_CHANGED:
+            transaction.reply = EXISTS
+        else:
+            transaction.reply = texts_of(replies[0])

@@ -3,7 +3,6 @@
 The work itself is in `jobs_api.files` and knows nothing of jobs.
 """
 
-from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -41,15 +40,6 @@ DEDUPLICATED: Final[ResultKind] = {
 }
 CANONICAL: Final[ResultKind] = {"label": "canonical", "ending": "json", "content_type": _JSON}
 
-PAYLOAD_FIELDS: Final[Mapping[str, Sequence[str]]] = {
-    "csv.column_stats": sorted(ColumnStatsPayload.__annotations__),
-    "csv.deduplicate": sorted(DeduplicatePayload.__annotations__),
-    "csv.row_count": sorted(RowCountPayload.__annotations__),
-    "json.canonicalize": sorted(CanonicalizePayload.__annotations__),
-}
-"""What a payload of each type may hold. Submission refuses the rest, which is mostly a slip of the pen; a
-worker passes over it, so that it can run what a newer API took."""
-
 
 def make_registry(jobs: FileJobs) -> HandlerRegistry:
     """Return the job types of the domain `files`."""
@@ -59,24 +49,28 @@ def make_registry(jobs: FileJobs) -> HandlerRegistry:
         RowCountPayload,
         jobs.handler(row_count, ROW_COUNT, describe_row_count),
         timeout_seconds=TIMEOUT_SECONDS,
+        description="Counts the rows and columns of a CSV file and says how it was read.",
     )
     registry.register(
         "csv.column_stats",
         ColumnStatsPayload,
         jobs.handler(column_stats, COLUMN_STATS, describe_column_stats),
         timeout_seconds=TIMEOUT_SECONDS,
+        description="Describes each column of a CSV file: type, nulls, distinct values, range, mean.",
     )
     registry.register(
         "csv.deduplicate",
         DeduplicatePayload,
         jobs.handler(deduplicate, DEDUPLICATED, describe_deduplicate),
         timeout_seconds=TIMEOUT_SECONDS,
+        description="Removes repeated rows from a CSV file; the first of each stays.",
     )
     registry.register(
         "json.canonicalize",
         CanonicalizePayload,
         jobs.handler(canonicalize, CANONICAL, describe_canonicalize),
         timeout_seconds=TIMEOUT_SECONDS,
+        description="Writes a JSON file in its canonical form (RFC 8785).",
     )
     return registry
 

@@ -8,22 +8,18 @@ from uuid import uuid4
 from litestar import Litestar
 from platform_core.clock import SystemClock
 from platform_core.job_events import default_events_channel
-from platform_core.job_types import JobRecord
 from platform_core.logging import configure_logging, get_logger
 from platform_core.queues import FILES_QUEUE
 from platform_workers.event_subscriber import LiveEvents
-from platform_workers.handlers import HandlerRegistry
-from platform_workers.job_queue import RqJobQueue
-from platform_workers.job_record_store import JobRecordStore
 from platform_workers.redis import RedisClient, connect
 from platform_workers.rq_harness import WorkerConfig
-from platform_workers.submission import JobRequest, JobSubmitter
+from platform_workers.submission import make_submitter
 
 from jobs_api.event_hub import EventHub
 from jobs_api.file_jobs import FileJobs
 from jobs_api.http.app import make_app
 from jobs_api.http.events import HEARTBEAT_SECONDS
-from jobs_api.http.services import Services, Submit
+from jobs_api.http.services import Services
 from jobs_api.job_records import JobRecords
 from jobs_api.object_store import FileStore, open_file_store
 from jobs_api.registry import FILES, LEFTOVER_AGE, make_registry
@@ -74,28 +70,13 @@ def assemble_api(
         "redis": redis,
         "files": store,
         "records": JobRecords(redis),
-        "submits": {FILES: make_submit(redis, registry)},
+        "submitters": {FILES: make_submitter(redis=redis, queue_name=FILES_QUEUE, registry=registry)},
         "hub": hub,
         "max_upload_bytes": max_upload_bytes,
         "heartbeat_seconds": heartbeat_seconds,
         "logger": get_logger("jobs_api.http"),
     }
     return {"app": make_app(services), "hub": hub}
-
-
-def make_submit(redis: RedisClient, registry: HandlerRegistry) -> Submit:
-    """Return what submits jobs of the registry's domain."""
-    clock = SystemClock()
-    store = JobRecordStore(redis=redis, domain=registry.domain, clock=clock)
-    queue = RqJobQueue(redis=redis, name=FILES_QUEUE)
-
-    def submit(request: JobRequest, job_id: str) -> JobRecord:
-        submitter = JobSubmitter(
-            store=store, queue=queue, registry=registry, clock=clock, new_id=lambda: job_id
-        )
-        return submitter.submit(request)
-
-    return submit
 
 
 def make_file_jobs(store: FileStore, work_folder: Path) -> FileJobs:

@@ -1,6 +1,7 @@
 """Submitting and reading jobs over HTTP."""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from platform_core.job_types import job_key
@@ -258,3 +259,59 @@ def test_a_running_jobs_lease_is_in_its_record(service: Service, redis: RedisCli
     redis.hset(job_key(FILES, job_id), lease)
     job = json_of(service["http"].get(f"/v1/jobs/files/{job_id}"))
     assert (job["locked_by"], job["locked_until"]) == ("worker-1", "2026-01-02T12:00:00.000000+00:00")
+
+
+BODY: JsonObject = {"job_type": "csv.row_count", "user_id": 7, "payload": {"file_id": "x"}}
+
+
+def test_a_repeat_under_an_idempotency_key_is_answered_with_the_first_job(service: Service) -> None:
+    headers = {"Idempotency-Key": "order-7"}
+    first = service["http"].post("/v1/jobs", json=BODY, headers=headers)
+    again = service["http"].post("/v1/jobs", json=BODY, headers=headers)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert "idempotency-replayed" not in first.headers
+    assert again.headers["idempotency-replayed"] == "true"
+    assert json_of(again) == json_of(first)
+    assert again.headers["location"] == first.headers["location"]
+    assert service["redis"].connection.llen("rq:queue:files") == 1
+
+
+def test_a_repeat_tells_how_the_job_is_by_now(service: Service) -> None:
+    headers = {"Idempotency-Key": "order-7"}
+    job_id = str(json_of(service["http"].post("/v1/jobs", json=BODY, headers=headers))["job_id"])
+    complete(service, job_id)
+    again = service["http"].post("/v1/jobs", json=BODY, headers=headers)
+    assert (again.status_code, json_of(again)["status"]) == (200, "completed")
+
+
+def test_the_same_key_with_another_body_is_a_conflict(service: Service) -> None:
+    headers = {"Idempotency-Key": "order-7"}
+    service["http"].post("/v1/jobs", json=BODY, headers=headers)
+    other = service["http"].post("/v1/jobs", json={**BODY, "user_id": 8}, headers=headers)
+    problem = json_of(other)
+    assert (other.status_code, problem["type"]) == (409, "urn:jobs-api:idempotency-conflict")
+    assert "Idempotency-Key" in str(problem["detail"])
+    assert service["redis"].connection.llen("rq:queue:files") == 1
+
+
+@pytest.mark.parametrize("key", ["", "with space", "x" * 256, "\xfc"])
+def test_a_key_that_can_be_none_is_refused_by_its_name(service: Service, key: str) -> None:
+    answer = service["http"].post(
+        "/v1/jobs", json=BODY, headers=[(b"Idempotency-Key", key.encode("latin-1"))]
+    )
+    assert answer.status_code == 422
+    assert json_of(answer)["errors"] == [
+        {"field": "Idempotency-Key", "detail": "expected 1 to 255 visible ASCII characters, found str"}
+    ]
+    assert service["redis"].keys("*") == []
+
+
+def test_concurrent_repeats_make_one_job(service: Service) -> None:
+    headers = {"Idempotency-Key": "order-7"}
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(
+            pool.map(lambda _: service["http"].post("/v1/jobs", json=BODY, headers=headers), range(32))
+        )
+    assert sorted(answer.status_code for answer in answers) == [200] * 31 + [201]
+    assert len({str(json_of(answer)["job_id"]) for answer in answers}) == 1
+    assert service["redis"].connection.llen("rq:queue:files") == 1

@@ -5,5 +5,14 @@
 
 from platform_workers.testing.embedded_redis import EmbeddedRedis
 from platform_workers.testing.fakes import FakeClock, FakeLogger, FakeQueue, FakeRedis, LogLine
+from platform_workers.testing.golden_payloads import golden_payload_faults
 
-__all__ = ["EmbeddedRedis", "FakeClock", "FakeLogger", "FakeQueue", "FakeRedis", "LogLine"]
+__all__ = [
+    "EmbeddedRedis",
+    "FakeClock",
+    "FakeLogger",
+    "FakeQueue",
+    "FakeRedis",
+    "LogLine",
+    "golden_payload_faults",
+]

@@ -44,8 +44,17 @@ class FakeQueue:
         """The queue's name."""
         return self._name
 
-    def enqueue(self, ticket: AttemptTicket, alongside: ScriptCall, *, run_at: datetime | None) -> list[str]:
+    def enqueue(
+        self,
+        ticket: AttemptTicket,
+        alongside: ScriptCall,
+        *,
+        run_at: datetime | None,
+        unless: str | None = None,
+    ) -> list[str]:
         """Run the script and remember the ticket, as the real queue does both."""
+        if unless is not None and self._redis.hgetall(unless):
+            return ["exists"]
         reply = self._redis.run_script(alongside)
         self.tickets.append((ticket, run_at))
         return reply

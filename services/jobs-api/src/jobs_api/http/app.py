@@ -12,6 +12,7 @@ from jobs_api.http.deliveries import delivery_routes
 from jobs_api.http.events import event_routes
 from jobs_api.http.files import file_routes
 from jobs_api.http.health import health_routes
+from jobs_api.http.job_types import job_type_routes
 from jobs_api.http.jobs import job_routes
 from jobs_api.http.page.routes import page_routes
 from jobs_api.http.problems import exception_handler
@@ -39,6 +40,7 @@ def make_app(services: Services) -> Litestar:
             job_routes(services),
             event_routes(services),
             delivery_routes(services),
+            job_type_routes(services),
             health_routes(services),
             page_routes(services),
         ],

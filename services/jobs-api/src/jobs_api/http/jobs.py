@@ -1,48 +1,65 @@
 """Submitting and reading jobs: `POST /v1/jobs`, `GET /v1/jobs/{domain}/{job_id}`, its log and its result."""
 
 import asyncio
+import re
+from typing import Annotated, Final
 
 from litestar import Request, Response, Router, post, route
 from litestar.datastructures import State
-from litestar.params import FromPath, RawBody
+from litestar.params import FromPath, HeaderParameter, RawBody
 from litestar.response import Stream
 from platform_core.errors import DecodeError
+from platform_core.job_types import JobRecord
+from platform_core.json_schemas import field_names
 from platform_core.json_values import JsonObject
-from platform_workers.errors import RedisUnavailableError
+from platform_workers.errors import IdempotencyConflictError, RedisUnavailableError
 from platform_workers.job_context import new_token
+from platform_workers.submission import JobRequest, JobSubmitter, idempotent_job_id
 
 from jobs_api.http.answers import READ, json_response, send_file
 from jobs_api.http.job_body import MAX_BODY_BYTES, decode_job_body, refuse_unknown_options
 from jobs_api.http.problems import ProblemError, submission_unknown
 from jobs_api.http.services import Services
 from jobs_api.job_records import FoundJob, job_document
-from jobs_api.registry import FILES, PAYLOAD_FIELDS
+from jobs_api.registry import FILES
+
+_IDEMPOTENCY_KEY: Final = re.compile(r"[!-~]{1,255}")
 
 
 def job_routes(services: Services) -> Router:
     """Return the routes under `/v1/jobs`, but for the events."""
     logger = services["logger"]
-    records, files, submits = services["records"], services["files"], services["submits"]
+    records, files, submitters = services["records"], services["files"], services["submitters"]
 
     @post("/", sync_to_thread=True, request_max_body_size=MAX_BODY_BYTES, summary="Submit a job")
-    def submit(body: RawBody) -> Response[bytes]:
-        """Check a job, store it and queue it; `context` and `notifications` are kept as given."""
+    def submit(
+        body: RawBody, idempotency_key: Annotated[str | None, HeaderParameter(name="Idempotency-Key")] = None
+    ) -> Response[bytes]:
+        """Check a job, store it and queue it; `context` and `notifications` are kept as given.
+
+        With an `Idempotency-Key` a repeat of the request is answered with the first one's job.
+        """
         domain, request = decode_job_body(body, FILES)
-        submit_as = submits.get(domain)
-        if submit_as is None:
-            raise DecodeError("$.domain", f"one of {', '.join(sorted(submits))}", "str")
-        # An unknown type is refused with the known ones, below.
-        if request["job_type"] in PAYLOAD_FIELDS:
-            refuse_unknown_options(request["payload"], PAYLOAD_FIELDS[request["job_type"]])
+        submitter = submitters.get(domain)
+        if submitter is None:
+            raise DecodeError("$.domain", f"one of {', '.join(sorted(submitters))}", "str")
+        handler = submitter.registry.get(request["job_type"])
+        refuse_unknown_options(request["payload"], field_names(handler["payload_schema"]))
         # Chosen here, so that it can be told also when the answer of Redis is lost.
-        job_id = new_token()
+        key = _checked_key(idempotency_key)
+        job_id = new_token() if key is None else idempotent_job_id(domain, key)
         location = f"/v1/jobs/{domain}/{job_id}"
         try:
-            record = submit_as(request, job_id)
+            record, is_new = _submit(submitter, request, job_id, key)
         except RedisUnavailableError as error:
             logger.warning("http.submission_unknown", location=location, error=str(error))
             raise submission_unknown(location) from error
-        return json_response(job_document(domain, record), status=201, headers={"Location": location})
+        except IdempotencyConflictError as error:
+            raise ProblemError(
+                {"status": 409, "word": "idempotency-conflict", "detail": f"Idempotency-Key: {error}"}
+            ) from error
+        headers = {"Location": location} | ({} if is_new else {"Idempotency-Replayed": "true"})
+        return json_response(job_document(domain, record), status=201 if is_new else 200, headers=headers)
 
     @route("/{domain:str}/{job_id:str}", http_method=READ, sync_to_thread=True, summary="Read a job")
     def show(domain: FromPath[str], job_id: FromPath[str]) -> Response[bytes]:
@@ -70,6 +87,22 @@ def job_routes(services: Services) -> Router:
         return await send_file(request, files, _result_id(found))
 
     return Router("/v1/jobs", route_handlers=[submit, show, log, result], tags=["jobs"])
+
+
+def _checked_key(given: str | None) -> str | None:
+    if given is not None and _IDEMPOTENCY_KEY.fullmatch(given) is None:
+        raise DecodeError("$.Idempotency-Key", "1 to 255 visible ASCII characters", "str")
+    return given
+
+
+def _submit(
+    submitter: JobSubmitter, request: JobRequest, job_id: str, key: str | None
+) -> tuple[JobRecord, bool]:
+    """Return the job, and whether it is new."""
+    if key is None:
+        return submitter.submit(request, job_id=job_id), True
+    submission = submitter.submit_once(request, key)
+    return submission["record"], submission["is_new"]
 
 
 def _result_id(found: FoundJob) -> str:

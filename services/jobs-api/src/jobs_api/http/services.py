@@ -1,20 +1,16 @@
 """What the routes work with; `wiring.py` builds it."""
 
-from collections.abc import Callable, Mapping
-from typing import TypeAlias, TypedDict
+from collections.abc import Mapping
+from typing import TypedDict
 
 from platform_core.job_events import JobDomain
-from platform_core.job_types import JobRecord
 from platform_core.logging import Logger
 from platform_workers.redis import RedisClient
-from platform_workers.submission import JobRequest
+from platform_workers.submission import JobSubmitter
 
 from jobs_api.event_hub import EventHub
 from jobs_api.job_records import JobRecords
 from jobs_api.object_store import FileStore
-
-Submit: TypeAlias = Callable[[JobRequest, str], JobRecord]
-"""Takes a job under the id it is given; raises what `JobSubmitter.submit` raises."""
 
 
 class Services(TypedDict):
@@ -24,7 +20,7 @@ class Services(TypedDict):
         redis: the connection, for readiness.
         files: uploads and results.
         records: jobs, for reading.
-        submits: what takes jobs, by domain.
+        submitters: what takes jobs, by domain.
         hub: live events.
         max_upload_bytes: the largest file that is taken.
         heartbeat_seconds: how long a stream of events may be silent.
@@ -34,7 +30,7 @@ class Services(TypedDict):
     redis: RedisClient
     files: FileStore
     records: JobRecords
-    submits: Mapping[JobDomain, Submit]
+    submitters: Mapping[JobDomain, JobSubmitter]
     hub: EventHub
     max_upload_bytes: int
     heartbeat_seconds: float
