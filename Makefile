@@ -13,7 +13,7 @@ JOBS ?= 2000
 WORDS ?=
 export PYTHONPATH := $(CURDIR)/tools
 
-.PHONY: help demo up bench chaos check check-root $(PACKAGES:%=check-%) fix clean venv lock
+.PHONY: help demo up bench bench-api chaos check check-root $(PACKAGES:%=check-%) fix clean venv lock
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -30,6 +30,9 @@ chaos: venv  ## kill and pause the real processes at random, then count what was
 
 bench: venv  ## measure how fast mails leave: 10,000 due ones, and one alone (see docs/performance.md)
 	@$(BIN)/python tools/bench_mail.py
+
+bench-api: venv  ## measure how many requests the API takes (see docs/performance.md)
+	@$(BIN)/python tools/bench_api.py
 
 check: check-root $(PACKAGES:%=check-%)  ## lint, types, import contract, guard and tests with 100 % branch coverage
 	@echo "all checks passed"
