@@ -1,7 +1,7 @@
-"""How many requests the API takes: `make bench-api`, or `python tools/bench_api.py`. Figures: `docs/performance.md`.
+"""How many requests the API takes: `make bench-api`. Figures: `docs/performance.md`.
 
-The real `jobs-api serve` and a real Redis server; the clients are a few held connections in this process. All three
-share this machine, so the figures are those of the whole, not of the server alone.
+The real `jobs-api serve` and a real Redis server; the clients are a few held connections in this process. All
+three share this machine, so the figures are those of the whole, not of the server alone.
 """
 
 import argparse
