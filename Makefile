@@ -13,7 +13,7 @@ JOBS ?= 2000
 WORDS ?=
 export PYTHONPATH := $(CURDIR)/tools
 
-.PHONY: help demo up bench bench-api chaos check check-root $(PACKAGES:%=check-%) fix clean venv lock
+.PHONY: help demo up bench bench-api bench-store bench-invalid chaos check check-root $(PACKAGES:%=check-%) fix clean venv lock
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -33,6 +33,12 @@ bench: venv  ## measure how fast mails leave: 10,000 due ones, and one alone (se
 
 bench-api: venv  ## measure how many requests the API takes (see docs/performance.md)
 	@$(BIN)/python tools/bench_api.py
+
+bench-store: venv  ## compare a store with 1,000,000 finished jobs to one with 1,000 (WORDS="--jobs 100000")
+	@$(BIN)/python tools/bench_store.py $(WORDS)
+
+bench-invalid: venv  ## let one notifier hear 1,000,000 invalid messages and watch its memory (WORDS="--messages 100000")
+	@$(BIN)/python tools/bench_invalid.py $(WORDS)
 
 check: check-root $(PACKAGES:%=check-%)  ## lint, types, import contract, guard and tests with 100 % branch coverage
 	@echo "all checks passed"

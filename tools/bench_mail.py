@@ -1,58 +1,29 @@
 """How fast mails leave: `make bench`, or `python tools/bench_mail.py`. Figures: `docs/performance.md`.
 
-Everything is real but Mailtrap: a Redis server, the `notifier run` process, TLS. The local Mailtrap runs in
-this process, so that the instant of a mail's arrival and that of `publish_completed` come from one clock.
+Everything is real but Mailtrap: a Redis server, the `notifier run` process, TLS (see `bench_kit`).
 """
 
 import argparse
-import os
-import platform
 import resource
 import statistics
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, TypedDict
 
-from local_platform import Process
+from bench_kit import TimedServer, machine, notifier, single_mail, wait_until
 from platform_core.clock import SystemClock
-from platform_core.job_events import TURKIC, default_events_channel
-from platform_core.json_values import JsonValue
+from platform_core.job_events import TURKIC
 from platform_core.notifications import EventWord
 from platform_notify.deliveries import EMAIL, NewDelivery, delivery_id_of
 from platform_notify.delivery_store import DeliveryStore, due_key
-from platform_notify.testing import MailtrapServer
-from platform_notify.testing.mailtrap_answers import Answer
-from platform_workers.job_context import make_job_context
-from platform_workers.job_record_store import JobRecordStore
-from platform_workers.redis import RedisClient
 from platform_workers.testing import EmbeddedRedis
-from typing_extensions import override
 
-BIN: Final = Path(sys.executable).parent
-INTENT: Final[dict[str, JsonValue]] = {"email": {"enabled": True, "on": ["SUCCESS", "FAILURE"]}}
-TIMEOUT: Final = 120.0
 RATE_LIMIT: Final = 150
 """Requests in 10 s that Mailtrap allows for one API token."""
-
-
-class TimedServer(MailtrapServer):
-    """Notes when each request was read whole, before it is answered."""
-
-    def __init__(self, ca_bundle: Path, *, delay: float) -> None:
-        super().__init__(ca_bundle, delay=delay)
-        self.arrivals: list[float] = []
-
-    @override
-    def take(self, path: str, headers: dict[str, str], content: bytes) -> Answer:
-        self.arrivals.append(time.perf_counter())
-        return super().take(path, headers, content)
 
 
 def main(arguments: list[str]) -> int:
@@ -63,7 +34,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--runs", type=int, default=3, help="throughput runs")
     parser.add_argument("--singles", type=int, default=50, help="mails of the latency run; 0 for none")
     options = parser.parse_args(arguments, _Options())
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    print(machine())
     runs = [throughput(options.mails, options.delay, run + 1) for run in range(options.runs)]
     seconds = [run["seconds"] for run in runs]
     if seconds:
@@ -151,67 +122,11 @@ def latency(count: int) -> Iterator[float]:
         redis = redis_server.client()
         with TimedServer(folder / "ca.pem", delay=0.0) as server, notifier(redis_server.url, server, folder):
             for number in range(count + 1):
-                job_id = f"single-{number}"
-                complete = started_job(redis, job_id)
-                time_to_idle(redis)
-                begun = time.perf_counter()
-                complete()
-                wait_until(partial(has_arrived, server, number))
+                seconds = single_mail(redis, server, f"single-{number}")
                 # The first one pays for the connection and the caches.
                 if number:
-                    yield server.arrivals[number] - begun
+                    yield seconds
         redis.close()
-
-
-def has_arrived(server: TimedServer, number: int) -> bool:
-    """Tell whether more requests than that have arrived."""
-    return len(server.arrivals) > number
-
-
-def started_job(redis: RedisClient, job_id: str) -> Callable[[], None]:
-    """Store a job and begin it; return what completes it."""
-    now = SystemClock().now()
-    JobRecordStore(redis=redis, domain=TURKIC).save(
-        {
-            "job_id": job_id,
-            "user_id": 7,
-            "status": "queued",
-            "progress": 0,
-            "message": None,
-            "error": None,
-            "created_at": now,
-            "updated_at": now,
-            "job_type": "train",
-            "payload": {},
-            "priority": "normal",
-            "queue": "default",
-            "attempt_count": 0,
-            "max_attempts": 3,
-            "run": 1,
-            "context": {"email": "anna@example.com"},
-            "notifications": INTENT,
-        }
-    )
-    job = make_job_context(
-        redis=redis,
-        domain=TURKIC,
-        events_channel=default_events_channel(TURKIC),
-        job_id=job_id,
-        user_id=7,
-        queue_name="default",
-    )
-    job.publish_started()
-
-    def complete() -> None:
-        job.publish_completed(result_id="r", result_bytes=5)
-
-    return complete
-
-
-def time_to_idle(redis: RedisClient) -> None:
-    """Wait until nothing is due, and a little longer, so that every loop waits again."""
-    wait_until(lambda: redis.zcard(due_key(EMAIL)) == 0)
-    threading.Event().wait(0.15)
 
 
 def new_delivery(number: int) -> NewDelivery:
@@ -247,41 +162,6 @@ def new_delivery(number: int) -> NewDelivery:
             "link": f"https://jobs.example.com/jobs/{job_id}",
         },
     }
-
-
-@contextmanager
-def notifier(redis_url: str, server: MailtrapServer, folder: Path) -> Iterator[None]:
-    """Run one real notifier; it is ready when the block begins."""
-    environ = {
-        **os.environ,
-        "REDIS_URL": redis_url,
-        "MAIL_PROVIDER": "mailtrap",
-        "MAIL_FROM_EMAIL": "jobs@example.com",
-        "MAILTRAP_API_KEY": "bench-key",
-        "MAILTRAP_USE_SANDBOX": "true",
-        "MAILTRAP_INBOX_ID": "4015",
-        "MAILTRAP_API_HOST": server.host,
-        "MAILTRAP_CA_BUNDLE": str(server.ca_bundle),
-        "NOTIFIER_PORT": "0",
-        "LOG_FORMAT": "json",
-    }
-    log = folder / "notifier.log"
-    process = Process("notifier", [str(BIN / "notifier"), "run"], environ, log)
-    try:
-        wait_until(lambda: b"notifier.started" in log.read_bytes())
-        yield
-    finally:
-        process.stop()
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition, looking every few milliseconds."""
-    pause = threading.Event()
-    deadline = time.perf_counter() + TIMEOUT
-    while not condition():
-        if time.perf_counter() > deadline:
-            raise TimeoutError(f"nothing happened for {TIMEOUT:g} s")
-        pause.wait(0.005)
 
 
 def most_in(moments: list[float], seconds: float) -> int:

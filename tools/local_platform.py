@@ -61,6 +61,11 @@ class Process:
             )
 
     @property
+    def pid(self) -> int:
+        """Its number in the system."""
+        return self._process.pid
+
+    @property
     def ended(self) -> bool:
         """True when it runs no more."""
         return self._process.poll() is not None
