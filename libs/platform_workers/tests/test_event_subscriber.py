@@ -23,6 +23,7 @@ from platform_workers.errors import RedisCommandError, RedisUnavailableError
 from platform_workers.event_subscriber import (
     DOMAINS_KEY,
     MAX_MESSAGE_BYTES,
+    READ_BYTES,
     EventLog,
     LiveEvents,
     LogEntry,
@@ -121,6 +122,7 @@ def test_a_later_version_is_unknown_and_not_undecodable() -> None:
         "kind": "unknown",
         "channel": "turkic:events",
         "event_type": "turkic.job.completed.v2",
+        "data": text,
     }
 
 
@@ -454,3 +456,54 @@ def test_progress_and_started_are_events_like_others(redis: RedisClient) -> None
         redis.publish("turkic:events", encode_job_event(progress))
         assert event_of(live.next(5)) == started
         assert event_of(live.next(5)) == progress
+
+
+# -- entries of any kind and length -------------------------------------------------------------------
+
+
+def append_raw(redis: RedisClient, event: bytes) -> None:
+    redis.sadd(DOMAINS_KEY, TURKIC)
+    redis.connection.xadd("turkic:events:log", {"event": event})
+
+
+def sizes_of(entries: list[LogEntry]) -> list[int]:
+    return [len(entry["message"]["data"]) for entry in entries if entry["message"]["kind"] == "undecodable"]
+
+
+def test_an_entry_that_is_no_text_comes_out_as_it_was_written(redis: RedisClient) -> None:
+    """Otherwise bytes that the channel refuses would be mended on their way through the log."""
+    data = completed("j1").replace('"r"', '"R"').encode().replace(b"R", b"\xff\xfe")
+    append_raw(redis, data)
+    (entry,) = event_log(redis).next(0)
+    message = entry["message"]
+    assert (message["kind"], message.get("data")) == ("undecodable", data)
+
+
+def test_one_read_holds_a_few_megabytes_and_a_longer_entry_alone(redis: RedisClient) -> None:
+    """A hundred entries of 10 MB are a gigabyte, if they come in one reply."""
+    log = event_log(redis)
+    big, huge = READ_BYTES // 3, READ_BYTES + 1
+    for size in (huge, big, big, big, 10, 10):
+        append_raw(redis, b"x" * size)
+    assert [sizes_of(log.next(0.001)) for _ in range(4)] == [[huge], [big, big], [big, 10, 10], []]
+    heir = event_log(redis, "two")
+    taken = [sizes_of(entries) for entries in heir.unfinished(min_idle_seconds=0)]
+    assert taken == [[huge], [big, big], [big, 10, 10]]
+
+
+def test_the_fullest_log_decides_how_much_is_read(redis: RedisClient) -> None:
+    append(redis, completed("j1", DIGITS), domain=DIGITS)
+    for _ in range(3):
+        append_raw(redis, b"x" * READ_BYTES)
+    log = event_log(redis)
+    assert [len(log.next(0.001)) for _ in range(4)] == [2, 1, 1, 0]
+
+
+def test_what_was_trimmed_while_it_was_unfinished_takes_no_room(redis: RedisClient) -> None:
+    log = event_log(redis)
+    for number in range(3):
+        append(redis, completed(f"j{number}"))
+    assert len(log.next(0)) == 3
+    redis.connection.xtrim("turkic:events:log", maxlen=1, approximate=False)
+    heir = event_log(redis, "two")
+    assert [job_ids(entries) for entries in heir.unfinished(min_idle_seconds=0)] == [["j2"]]

@@ -38,8 +38,9 @@ from platform_core.job_events import JobDomain, default_events_channel, default_
 from platform_workers.errors import RedisCommandError
 from platform_workers.finished_jobs import FinishedJob, finished_since
 from platform_workers.log_gaps import SWEEP_MARGIN_MS, LogGap, find_gap, is_covered
+from platform_workers.lua_scripts import SCRIPTS, load_script
 from platform_workers.redis import RedisClient, Subscription
-from platform_workers.redis_replies import GroupReader, GroupState, LiveMessage, StreamEntry
+from platform_workers.redis_replies import GroupReader, GroupState, LiveMessage, StreamEntry, bytes_of
 
 DOMAINS_KEY: Final = "platform:domains"
 """The set that names every domain that has a job; kept by the script that moves jobs."""
@@ -50,6 +51,12 @@ MAX_MESSAGE_BYTES: Final = 1024 * 1024
 ALL_CHANNELS: Final = "*:events"
 
 LOG_START: Final = "0-0"
+
+READ_BYTES: Final = 4 * 1024 * 1024
+"""About how many bytes of a log are read at once. Only a single entry may be longer."""
+
+_LOG_ROOM: Final = load_script(SCRIPTS, "log_room")
+_NEW: Final = "new"
 
 CONFIRMATION_SECONDS: Final = 5.0
 """How long to wait for the server to confirm a subscription."""
@@ -69,11 +76,17 @@ class Heard(TypedDict):
 
 
 class Unknown(TypedDict):
-    """A well-formed message of a family or a version nobody here knows. Not an error."""
+    """A well-formed message of a family or a version nobody here knows. Not an error.
+
+    Attributes:
+        event_type: its `type`; at most 128 printable ASCII characters.
+        data: the message as it came.
+    """
 
     kind: Literal["unknown"]
     channel: str
     event_type: str
+    data: bytes
 
 
 class Undecodable(TypedDict):
@@ -124,7 +137,7 @@ def read_message(channel: str, domain: JobDomain, data: bytes) -> Message:
     try:
         event = decode_event(data)
     except UnknownEventError as error:
-        return {"kind": "unknown", "channel": channel, "event_type": error.event_type}
+        return {"kind": "unknown", "channel": channel, "event_type": error.event_type, "data": data}
     except DecodeError as error:
         return undecodable(channel, str(error), data)
     if event["type"].partition(".")[0] != domain:
@@ -234,7 +247,7 @@ class EventLog:
         consumer: the name of this reader, no other process's.
         idle: waits that many seconds when no domain has a log yet; `Event().wait`, so that a stop ends it.
         domains: whose logs; empty for every domain that has a job.
-        limit: at most this many entries of a log at once.
+        limit: at most this many entries of a log at once; fewer where they are long (`READ_BYTES`).
     """
 
     def __init__(
@@ -264,14 +277,16 @@ class EventLog:
             return []
 
         streams: list[str] = list(logs)
-        read = partial(
-            self._redis.xread_group,
-            group=self._group,
-            consumer=self._consumer,
-            streams=streams,
-            limit=self._limit,
-            block_ms=max(1, int(timeout * 1000)),
-        )
+
+        def read() -> dict[str, list[StreamEntry]]:
+            return self._redis.xread_group(
+                group=self._group,
+                consumer=self._consumer,
+                streams=streams,
+                limit=self._room(streams, _NEW),
+                block_ms=max(1, int(timeout * 1000)),
+            )
+
         found = self._with_groups(logs, read)
         return [_read_entry(log, logs[log], entry) for log in found for entry in found[log]]
 
@@ -286,15 +301,7 @@ class EventLog:
         for log, domain in logs.items():
             position: str | None = LOG_START
             while position is not None:
-                take = partial(
-                    self._redis.xautoclaim,
-                    key=log,
-                    group=self._group,
-                    consumer=self._consumer,
-                    min_idle_ms=int(min_idle_seconds * 1000),
-                    start=position,
-                    limit=self._limit,
-                )
+                take = partial(self._take_over, log, position, int(min_idle_seconds * 1000))
                 reached, entries = self._with_groups(logs, take)
                 if entries:
                     yield [_read_entry(log, domain, entry) for entry in entries]
@@ -357,6 +364,27 @@ class EventLog:
                 if reader["pending"] == 0 and wanted(reader):
                     self._redis.xgroup_forget(log, self._group, reader["name"])
 
+    def _take_over(self, log: str, position: str, min_idle_ms: int) -> tuple[str, list[StreamEntry]]:
+        return self._redis.xautoclaim(
+            key=log,
+            group=self._group,
+            consumer=self._consumer,
+            min_idle_ms=min_idle_ms,
+            start=position,
+            limit=self._room([log], position),
+        )
+
+    def _room(self, logs: Sequence[str], start: str) -> int:
+        """Return how many entries may be read at once; a log full of long ones would fill the memory."""
+        (room,) = self._redis.run_script(
+            {
+                "script": _LOG_ROOM,
+                "keys": [*logs],
+                "args": [self._group, start, str(self._limit), str(READ_BYTES)],
+            }
+        )
+        return int(room)
+
     def _logs(self) -> dict[str, JobDomain]:
         """Return the logs to read, by key."""
         if self._domains:
@@ -407,9 +435,9 @@ def _read_entry(log: str, domain: JobDomain, entry: StreamEntry) -> LogEntry:
     if text is None:
         message: Message = undecodable(log, "the entry has no field `event`", b"")
     elif _RUN.fullmatch(run) is None:
-        message = undecodable(log, "the entry's field `run` is no number from 1", text.encode())
+        message = undecodable(log, "the entry's field `run` is no number from 1", bytes_of(text))
     else:
-        message = read_message(log, domain, text.encode())
+        message = read_message(log, domain, bytes_of(text))
     return {
         "stream": log,
         "entry_id": entry["entry_id"],

@@ -42,6 +42,7 @@ from platform_workers.redis_replies import (
     LiveMessage,
     StreamEntry,
     entries_of,
+    exact_text_of,
     facts_of,
     items_of,
     mapping_of,
@@ -361,7 +362,7 @@ class RedisClient:
         read: dict[str, list[StreamEntry]] = {}
         for item in items_of(value):
             name, entries = items_of(item)
-            read[text_of(name)] = entries_of(entries)
+            read[text_of(name)] = entries_of(entries, exact_text_of)
         return read
 
     def xack(self, key: str, group: str, *entry_ids: str) -> None:
@@ -382,7 +383,7 @@ class RedisClient:
                 key, group, consumer, min_idle_ms, start_id=start, count=limit
             )
         reply = items_of(value)
-        return text_of(reply[0]), entries_of(reply[1])
+        return text_of(reply[0]), entries_of(reply[1], exact_text_of)
 
     def xgroup_state(self, key: str, group: str) -> GroupState | None:
         """Return how far a group is, or None when there is no such stream or group."""

@@ -3,13 +3,18 @@
 All raise `RedisCommandError` for a reply of another shape.
 """
 
+from collections.abc import Callable
 from typing import NotRequired, TypedDict
 
 from platform_workers.errors import RedisCommandError
 
 
 class StreamEntry(TypedDict):
-    """One entry of a Redis stream: its id (`<ms>-<n>`) and its fields."""
+    """One entry of a Redis stream: its id (`<ms>-<n>`) and its fields.
+
+    The fields of an entry read for a group are exact: anybody may have written them, and `bytes_of` gives
+    back what they wrote.
+    """
 
     entry_id: str
     fields: dict[str, str]
@@ -52,6 +57,16 @@ def text_of(value: object) -> str:
     raise RedisCommandError(f"expected text from Redis, found {type(value).__name__}")
 
 
+def exact_text_of(value: object) -> str:
+    """Narrow one reply to text that loses nothing: `bytes_of` gives back the bytes it was made of."""
+    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else text_of(value)
+
+
+def bytes_of(text: str) -> bytes:
+    """Return the bytes that `exact_text_of` was given, also those that are no UTF-8."""
+    return text.encode("utf-8", "surrogateescape")
+
+
 def items_of(value: object) -> list[object]:
     """Narrow a reply to a list."""
     if isinstance(value, list):
@@ -79,16 +94,16 @@ def facts_of(value: object) -> dict[str, object]:
     return {text_of(key): item for key, item in pairs.items()}
 
 
-def mapping_of(value: object) -> dict[str, str]:
-    """Narrow a reply to a mapping of texts."""
-    return {key: text_of(item) for key, item in facts_of(value).items()}
+def mapping_of(value: object, read: Callable[[object], str] = text_of) -> dict[str, str]:
+    """Narrow a reply to a mapping of texts, each value by `read`."""
+    return {key: read(item) for key, item in facts_of(value).items()}
 
 
-def entries_of(value: object) -> list[StreamEntry]:
+def entries_of(value: object, read: Callable[[object], str] = text_of) -> list[StreamEntry]:
     """Narrow stream entries; an entry deleted from the stream has no fields and is left out."""
     entries: list[StreamEntry] = []
     for item in items_of(value):
         entry_id, fields = items_of(item)
         if fields is not None:
-            entries.append({"entry_id": text_of(entry_id), "fields": mapping_of(fields)})
+            entries.append({"entry_id": text_of(entry_id), "fields": mapping_of(fields, read)})
     return entries
