@@ -62,6 +62,23 @@ class Usage(TypedDict):
     cpu: float
 
 
+class Counted:
+    """What a page of metrics showed."""
+
+    def __init__(self, page: str) -> None:
+        self._samples = [
+            sample for family in text_string_to_metric_families(page) for sample in family.samples
+        ]
+
+    def total(self, name: str, **labels: str) -> int:
+        """Return a counter, summed over all labels but these."""
+        return sum(
+            int(sample.value)
+            for sample in self._samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )
+
+
 class RunningNotifier:
     """One `notifier run` process; see `notifier`.
 
@@ -88,14 +105,9 @@ class RunningNotifier:
         ticks = int(fields[11]) + int(fields[12])
         return {"rss": resident / MEBIBYTE, "cpu": ticks / os.sysconf("SC_CLK_TCK")}
 
-    def counted(self, name: str, **labels: str) -> int:
-        """Return a counter of `/metrics`, summed over all labels but these."""
-        return sum(
-            int(sample.value)
-            for family in text_string_to_metric_families(self._http.get("/metrics").text)
-            for sample in family.samples
-            if sample.name == name and labels.items() <= sample.labels.items()
-        )
+    def counted(self) -> Counted:
+        """Return what its `/metrics` show."""
+        return Counted(self._http.get("/metrics").text)
 
 
 @contextmanager
@@ -200,15 +212,28 @@ def started_job(
     return complete
 
 
-def single_mail(redis: RedisClient, server: TimedServer, job_id: str) -> float:
-    """Let one job end on an idle notifier; return the seconds from `publish_completed` to the request."""
+class SingleMail(TypedDict):
+    """One mail on an idle notifier, in seconds from the call of `publish_completed`.
+
+    Attributes:
+        published: until the call came back.
+        arrived: until the request was at the provider.
+    """
+
+    published: float
+    arrived: float
+
+
+def single_mail(redis: RedisClient, server: TimedServer, job_id: str) -> SingleMail:
+    """Let one job end on an idle notifier."""
     before = len(server.arrivals)
     complete = started_job(redis, job_id)
     time_to_idle(redis)
     begun = time.perf_counter()
     complete()
+    published = time.perf_counter() - begun
     wait_until(partial(server.has_arrived, before))
-    return server.arrivals[before] - begun
+    return {"published": published, "arrived": server.arrivals[before] - begun}
 
 
 def time_to_idle(redis: RedisClient) -> None:

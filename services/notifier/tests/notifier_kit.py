@@ -27,6 +27,9 @@ from platform_core.job_events import (
     make_failed_event,
 )
 from platform_core.json_values import JsonValue, encode_json
+from platform_notify.deliveries import EMAIL
+from platform_notify.delivery_store import RETENTION
+from platform_notify.intake import IntakeConfig
 from platform_workers.event_subscriber import Heard
 from platform_workers.job_context import JobContext, make_job_context
 from platform_workers.job_record_store import JobRecordStore
@@ -37,6 +40,12 @@ from typing_extensions import override
 
 ANNA = "anna@example.com"
 BOTH: Mapping[str, JsonValue] = {"email": {"enabled": True, "on": ["SUCCESS", "FAILURE"]}}
+INTAKE: IntakeConfig = {
+    "channel": EMAIL,
+    "provider_configured": True,
+    "public_url": None,
+    "max_age": RETENTION,
+}
 NOTIFIER = Path(sys.executable).parent / "notifier"
 
 

@@ -25,6 +25,10 @@ class Noted:
         self.round_trips: list[float] = []
         self.deaf = 0
         self.wanted = 0
+        self.subscriptions = 0
+
+    def subscribed(self) -> None:
+        self.subscriptions += 1
 
     def canary_came_back(self, seconds: float) -> None:
         self.round_trips.append(seconds)
@@ -249,7 +253,7 @@ def test_one_that_is_heard_before_the_sender_goes_on_is_heard(
 
 
 def test_a_connection_that_the_server_cut_hears_again(
-    redis: RedisClient, clock: FakeClock, canary: Canary, live: LiveEvents
+    redis: RedisClient, clock: FakeClock, canary: Canary, live: LiveEvents, noted: Noted
 ) -> None:
     live.connect()
     redis.connection.client_kill_filter(_type="pubsub")
@@ -261,6 +265,7 @@ def test_a_connection_that_the_server_cut_hears_again(
     publish(redis, completed())
     assert live.next(SOON) == heard(completed())
     assert canary.is_proven()
+    assert noted.subscriptions == 2
 
 
 def test_a_publish_that_fails_tells_nothing_about_the_subscription(

@@ -45,6 +45,7 @@ def page() -> str:
         metrics.attempt_recorded(
             {"provider": "smtp", "result": result, "state": state, "attempt": 1, "age_seconds": 0.1}
         )
+    metrics.subscribed()
     metrics.canary_came_back(0.001)
     return metrics.exposition().decode()
 

@@ -3,16 +3,16 @@
 from collections.abc import Callable
 
 import pytest
-from notifier_kit import complete_job, completed, foreign_job, heard, our_job, publish
+from notifier_kit import INTAKE, complete_job, completed, foreign_job, heard, our_job, publish
 from platform_core.job_events import TURKIC
 from platform_notify.deliveries import EMAIL
 from platform_notify.delivery_store import DeliveryStore
 from platform_notify.intake import Intake, Taken
-from platform_notify.undecodable_store import UndecodableStore
+from platform_notify.undecodable_store import UNKNOWN_KEY, UndecodableStore
 from platform_workers.errors import RedisUnavailableError
 from platform_workers.event_subscriber import EventLog, Heard, LiveEvents, Message, undecodable
 from platform_workers.redis import RedisClient
-from platform_workers.testing import FakeClock, FakeLogger
+from platform_workers.testing import FakeClock, FakeLogger, FakeRedis
 from typing_extensions import override
 
 from notifier.feeds import TAKE_OVER_SECONDS, LiveFeed, LogFeed, Tally
@@ -56,7 +56,7 @@ class Bench:
             store=self.store,
             clock=clock,
             logger=logger,
-            config={"channel": EMAIL, "provider_configured": True, "public_url": None},
+            config=INTAKE,
             wake=lambda: None,
         )
         self.metrics = Metrics()
@@ -148,12 +148,35 @@ def test_what_cannot_be_decoded_is_counted_and_kept(bench: Bench) -> None:
     assert bench.logger.lines == []
 
 
-def test_what_nobody_knows_is_counted_only(bench: Bench) -> None:
+def test_what_nobody_knows_is_counted_and_kept_apart(bench: Bench) -> None:
     bench.live(
-        Ear({"kind": "unknown", "channel": "turkic:events", "event_type": "turkic.job.paused.v7"})
+        Ear(
+            {
+                "kind": "unknown",
+                "channel": "turkic:events",
+                "event_type": "turkic.job.paused.v7",
+                "data": b"{}",
+            }
+        )
     ).step()
     assert bench.kept.latest() == []
+    assert len(bench.kept.latest(UNKNOWN_KEY)) == 1
     assert bench.counted('notifier_events_total{feed="live",type="unknown"} 1.0')
+    assert bench.logger.lines == []
+
+
+def test_what_meets_an_outage_while_it_is_kept_is_counted_once(
+    fake_redis: FakeRedis, clock: FakeClock
+) -> None:
+    bench = Bench(fake_redis, clock, FakeLogger())
+    feed = bench.live(Ear(undecodable("turkic:events", "no JSON", b"{")))
+    fake_redis.server.connected = False
+    with pytest.raises(RedisUnavailableError):
+        feed.step()
+    fake_redis.server.connected = True
+    feed.step()
+    assert len(bench.kept.latest()) == 1
+    assert bench.counted('notifier_undecodable_total{feed="live"} 1.0')
 
 
 def test_a_message_in_hand_outlives_an_outage(bench: Bench) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
-from notifier_kit import complete_job, completed, foreign_job, heard
+from notifier_kit import INTAKE, complete_job, completed, foreign_job, heard
 from platform_core.job_events import TURKIC
 from platform_notify.circuit import Circuit
 from platform_notify.deliveries import EMAIL
@@ -68,7 +68,7 @@ def test_the_figures_are_those_of_redis(redis: RedisClient, clock: FakeClock, lo
         store=store,
         clock=clock,
         logger=logger,
-        config={"channel": EMAIL, "provider_configured": True, "public_url": None},
+        config=INTAKE,
         wake=lambda: None,
     )
     intake.take_live(heard(completed()))

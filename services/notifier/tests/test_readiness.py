@@ -5,6 +5,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
+from notifier_kit import INTAKE
 from platform_core.job_events import TURKIC
 from platform_notify.deliveries import EMAIL
 from platform_notify.delivery_store import DeliveryStore
@@ -40,7 +41,7 @@ class Notifier:
             store=store,
             clock=clock,
             logger=logger,
-            config={"channel": EMAIL, "provider_configured": True, "public_url": None},
+            config=INTAKE,
             wake=lambda: None,
         )
         metrics = Metrics()

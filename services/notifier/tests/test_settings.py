@@ -1,9 +1,11 @@
 """Settings are read once, and every fault is named at once."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from platform_core.errors import SettingsError
+from platform_notify.delivery_store import RETENTION
 
 from notifier.settings import NotifierSettings, read_settings
 
@@ -34,6 +36,7 @@ def test_mailtraps_sandbox_is_the_default(tmp_path: Path) -> None:
     assert mail["sandbox_inbox_id"] == "4711"
     assert (mail["account_id"], mail["api_host"], mail["ca_bundle"]) == (None, None, None)
     assert settings["when_unsure"] == "resend"
+    assert settings["max_age"] == RETENTION
     assert settings["redis_url"].reveal() == "redis://127.0.0.1:6379/0"
     assert settings["domains"] == ()
     assert settings["sender"] == {"email": "jobs@example.com", "name": ""}
@@ -52,6 +55,7 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
             "NOTIFIER_DOMAINS": "turkic, digits",
             "MAIL_FROM_NAME": "Jobs",
             "MAIL_WHEN_UNSURE": "hold",
+            "NOTIFIER_MAX_AGE_HOURS": "36",
             "MAILTRAP_ACCOUNT_ID": "815",
             "MAILTRAP_API_HOST": "127.0.0.1:8443",
             "MAILTRAP_CA_BUNDLE": str(bundle),
@@ -67,11 +71,19 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
     assert (mail["account_id"], mail["api_host"]) == ("815", "127.0.0.1:8443")
     assert mail["ca_bundle"] == bundle
     assert settings["when_unsure"] == "hold"
+    assert settings["max_age"] == timedelta(hours=36)
     assert settings["domains"] == ("turkic", "digits")
     assert settings["sender"]["name"] == "Jobs"
     assert settings["public_url"] == "https://jobs.example.com"
     assert (settings["host"], settings["port"]) == ("0.0.0.0", 0)
     assert (settings["log_level"], settings["log_json"]) == ("DEBUG", True)
+
+
+@pytest.mark.parametrize(("hours", "fault"), [("0", "at least 1"), ("721", "at most 720")])
+@pytest.mark.parametrize("more", ["", "0" * 30])
+def test_an_age_beyond_what_is_remembered_is_refused(hours: str, fault: str, more: str) -> None:
+    environ = {**MAILDIR, "NOTIFIER_MAX_AGE_HOURS": hours + more}
+    assert faults(environ) == (f"NOTIFIER_MAX_AGE_HOURS must be {fault}",)
 
 
 def test_without_the_sandbox_mail_is_for_real() -> None:

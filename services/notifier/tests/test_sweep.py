@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from notifier_kit import complete_job, mails, settings_for, told_jobs, wait_until
+from notifier_kit import INTAKE, complete_job, mails, settings_for, told_jobs, wait_until
 from platform_core.job_events import TURKIC
 from platform_notify.deliveries import EMAIL
 from platform_notify.delivery_store import DeliveryStore
@@ -104,7 +104,7 @@ class Replica:
             store=self.store,
             clock=clock,
             logger=self.logger,
-            config={"channel": EMAIL, "provider_configured": True, "public_url": None},
+            config=INTAKE,
             wake=lambda: None,
         )
         log = EventLog(redis, group="notifier", consumer="one", idle=lambda seconds: seconds, limit=2)

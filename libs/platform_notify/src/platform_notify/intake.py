@@ -5,7 +5,7 @@ outcome, and its record is made only if there is none, so the second one changes
 """
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, NotRequired, TypeAlias, TypedDict
 from urllib.parse import quote
 
@@ -17,7 +17,7 @@ from platform_workers.redis import RedisClient
 
 from platform_notify.decision import Decision, Layer, SkipReason, decide, skip
 from platform_notify.deliveries import NewDelivery, delivery_id_of
-from platform_notify.delivery_store import RETENTION, DeliveryStore
+from platform_notify.delivery_store import DeliveryStore
 from platform_notify.intent import (
     IntentError,
     JobSnapshot,
@@ -41,11 +41,14 @@ class IntakeConfig(TypedDict):
         provider_configured: whether there is a provider for that channel.
         public_url: where people see their jobs; the mail links to `<public_url>/jobs/<domain>/<job id>`.
             None for no link.
+        max_age: no mail is sent about an outcome that is older when it is heard; `RETENTION` at most, for
+            after that time it is not known any more whether one was sent.
     """
 
     channel: str
     provider_configured: bool
     public_url: str | None
+    max_age: timedelta
 
 
 class Taken(TypedDict):
@@ -140,7 +143,7 @@ class Intake:
         return {"result": "skipped", "reason": decision["reason"]}
 
     def _decide(self, event: Outcome, ended_at: datetime, snapshot: JobSnapshot | None) -> Decision:
-        if self._clock.now() - ended_at > RETENTION:
+        if self._clock.now() - ended_at > self._config["max_age"]:
             return skip("too_old", "platform")
         if snapshot is None:
             return skip("job_not_found", "job")

@@ -445,17 +445,17 @@ def connect(url: str) -> RedisClient:
     A command whose connection breaks is not sent again by itself: it may have been carried out, and only the
     caller knows whether a repeat does harm. Bytes stay bytes on the connection, as RQ requires.
     """
+    options: dict[str, float] = {
+        "socket_connect_timeout": 5.0,
+        "socket_timeout": SOCKET_SECONDS,
+        "health_check_interval": 30,
+        "protocol": 2,
+    }
+    if not url.startswith("unix:"):
+        # A socket of this machine has no such thing, and the vendor's class for it refuses the word.
+        options["socket_keepalive"] = True
     with _translated():
-        return RedisClient(
-            from_url(
-                url,
-                socket_connect_timeout=5.0,
-                socket_timeout=SOCKET_SECONDS,
-                socket_keepalive=True,
-                health_check_interval=30,
-                protocol=2,
-            )
-        )
+        return RedisClient(from_url(url, **options))
 
 
 EXISTS: Final = ["exists"]

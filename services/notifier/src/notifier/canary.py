@@ -29,7 +29,10 @@ CONFIRMATION_SECONDS: Final = 5.0
 
 
 class CanaryObserver(Protocol):
-    """Who counts canaries."""
+    """Who counts canaries and subscriptions."""
+
+    def subscribed(self) -> None:
+        """There is a new subscription: the first one, or one in place of another that was lost."""
 
     def canary_came_back(self, seconds: float) -> None:
         """One came back, so long after it was sent."""
@@ -100,6 +103,7 @@ class Canary:
             self._heard_at = self._clock.monotonic()
             # Since when none has come back stays: a new subscription can be as deaf as the one before.
             self._sent_at = None
+        self._observer.subscribed()
         self._to_send()
 
     def listens_no_more(self) -> None:

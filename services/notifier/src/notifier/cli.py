@@ -1,4 +1,4 @@
-"""`notifier run`, `doctor`, `explain DOMAIN JOB_ID`, `replay` and `preview`."""
+"""`notifier run`, `doctor`, `explain DOMAIN JOB_ID`, `replay`, `undecodable` and `preview`."""
 
 import argparse
 import os
@@ -18,9 +18,11 @@ from platform_notify.delivery_store import DeliveryStore
 from platform_notify.intent import load_snapshot
 from platform_notify.replay import replay_dead
 from platform_notify.sample_mails import write_samples
+from platform_notify.undecodable_store import UNDECODABLE_KEY, UNKNOWN_KEY, UndecodableStore
 
 from notifier.doctor import examine
 from notifier.explain import explain_job
+from notifier.kept_messages import tell_kept, tell_kept_as_json
 from notifier.replay import ReplayOptions, tell_replay, wish_of
 from notifier.settings import (
     MAIL_PROVIDERS,
@@ -58,6 +60,12 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     replay.add_argument("delivery", metavar="DELIVERY_ID", nargs="?", help="this one; explain shows its id")
     replay.add_argument("--domain", dest="of_domain", help="all about jobs of this domain")
     replay.add_argument("--provider", choices=MAIL_PROVIDERS, help="all last given to this provider")
+    undecodable = commands.add_parser(
+        "undecodable", help="show the last messages that were passed over because nobody could decode them"
+    )
+    undecodable.add_argument("--unknown", action="store_true", help="those of a type that nobody here knows")
+    undecodable.add_argument("--json", action="store_true", help="one JSON object a line")
+    undecodable.add_argument("--clear", action="store_true", help="forget them after they were shown")
     preview = commands.add_parser("preview", help="write sample mails as text and HTML; needs no settings")
     preview.add_argument("folder", metavar="FOLDER", type=Path, help="where to")
     options = parser.parse_args(arguments, _Options())
@@ -78,6 +86,8 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
                     "provider": options.provider,
                 }
                 return _replay(read_operator_settings(environ), chosen_by)
+            case "undecodable":
+                return _undecodable(read_operator_settings(environ), options)
             case "doctor":
                 return _doctor(read_settings(environ))
             case _:
@@ -95,6 +105,9 @@ class _Options(argparse.Namespace):
     delivery: str | None = None
     of_domain: str | None = None
     provider: str | None = None
+    unknown: bool
+    json: bool
+    clear: bool
 
 
 def _preview(folder: Path) -> int:
@@ -161,4 +174,19 @@ def _replay(settings: OperatorSettings, options: ReplayOptions) -> int:
         return EXIT_FAULT
     for line in tell_replay(report):
         sys.stdout.write(f"{line}\n")
+    return 0
+
+
+def _undecodable(settings: OperatorSettings, options: _Options) -> int:
+    key = UNKNOWN_KEY if options.unknown else UNDECODABLE_KEY
+    try:
+        store = UndecodableStore(connect_redis(settings["redis_url"]), SystemClock())
+        kept = store.latest(key)
+        for line in tell_kept_as_json(kept) if options.json else tell_kept(key, kept):
+            sys.stdout.write(f"{line}\n")
+        if options.clear:
+            store.clear(key)
+    except PlatformError as error:
+        sys.stderr.write(f"notifier: {error}\n")
+        return EXIT_FAULT
     return 0

@@ -34,7 +34,7 @@ _ANYTHING: type[Exception] = Exception
 
 
 class Tally:
-    """Counts what a feed hears, and keeps what nobody can decode."""
+    """Counts what a feed hears, and keeps what nobody can decode or knows."""
 
     def __init__(self, *, metrics: Metrics, undecodable: UndecodableStore) -> None:
         self._metrics = metrics
@@ -45,11 +45,12 @@ class Tally:
         if message["kind"] == "event":
             self._metrics.event_heard(feed, message["event"])
             return message
+        # Kept first: one that meets an outage of Redis comes again, and is to be counted once.
+        self._undecodable.keep(message)
         if message["kind"] == "unknown":
             self._metrics.unknown_heard(feed)
         else:
             self._metrics.undecodable_heard(feed)
-            self._undecodable.keep(message)
         return None
 
     def taken(self, feed: Feed, taken: Taken) -> None:

@@ -80,6 +80,11 @@ class Metrics:
             buckets=_CANARY_BUCKETS,
             registry=self._registry,
         )
+        self._subscriptions = Counter(
+            "notifier_subscriptions",
+            "Subscriptions made: one at the start, and one after each that was lost.",
+            registry=self._registry,
+        )
         self._deaf = Counter(
             "notifier_deaf", "Subscriptions given up because they were deaf.", registry=self._registry
         )
@@ -108,6 +113,10 @@ class Metrics:
     def canary_came_back(self, seconds: float) -> None:
         """A canary came back; see `CanaryObserver`."""
         self._canary_seconds.observe(seconds)
+
+    def subscribed(self) -> None:
+        """There is a new subscription; see `CanaryObserver`."""
+        self._subscriptions.inc()
 
     def went_deaf(self) -> None:
         """A subscription was given up; see `CanaryObserver`."""

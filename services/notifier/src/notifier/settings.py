@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Final, Literal, TypeAlias, TypedDict
 
 from platform_core.errors import DecodeError
 from platform_core.job_events import JobDomain
 from platform_core.settings import SettingsReader
+from platform_notify.delivery_store import RETENTION
 from platform_notify.providers.base import SenderAddress
 from platform_notify.providers.secret import Secret
 from platform_notify.providers.smtp_url import SmtpEndpoint, parse_smtp_url
@@ -24,6 +26,9 @@ LOG_FORMATS: Final[tuple[LogFormat, ...]] = ("text", "json")
 
 DEFAULT_REDIS_URL: Final = "redis://127.0.0.1:6379/0"
 DEFAULT_PORT: Final = 9100
+
+LONGEST_AGE_HOURS: Final = int(RETENTION / timedelta(hours=1))
+"""Older outcomes are never told: of these it is no longer known whether a mail was sent."""
 
 _HOST = re.compile(r"[A-Za-z0-9.-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:]+\](:[0-9]{1,5})?")
 
@@ -74,6 +79,7 @@ class NotifierSettings(TypedDict):
         mail: how mails leave, `MAIL_PROVIDER`.
         when_unsure: `MAIL_WHEN_UNSURE`: `resend` (default) sends a mail again that may have been delivered,
             so it may come twice; `hold` gives it up, to be replayed by hand.
+        max_age: `NOTIFIER_MAX_AGE_HOURS`; no mail about an outcome that is older when it is heard.
         sender: who they come from, `MAIL_FROM_EMAIL` and `MAIL_FROM_NAME`.
         public_url: `JOBS_PUBLIC_URL`, where people see their jobs; None for no link in the mails.
         host: `NOTIFIER_HOST`, the address for health and metrics.
@@ -86,6 +92,7 @@ class NotifierSettings(TypedDict):
     domains: tuple[JobDomain, ...]
     mail: MailSettings
     when_unsure: WhenUnsure
+    max_age: timedelta
     sender: SenderAddress
     public_url: str | None
     host: str
@@ -106,6 +113,7 @@ def read_settings(environ: Mapping[str, str]) -> NotifierSettings:
         "domains": reader.domains("NOTIFIER_DOMAINS"),
         "mail": _mail(reader),
         "when_unsure": reader.choice("MAIL_WHEN_UNSURE", WHEN_UNSURE, "resend"),
+        "max_age": _max_age(reader),
         "sender": {"email": reader.email("MAIL_FROM_EMAIL"), "name": reader.text("MAIL_FROM_NAME", "")},
         "public_url": _public_url(reader),
         "host": reader.text("NOTIFIER_HOST", "127.0.0.1"),
@@ -118,7 +126,7 @@ def read_settings(environ: Mapping[str, str]) -> NotifierSettings:
 
 
 class OperatorSettings(TypedDict):
-    """What `notifier explain` and `notifier replay` need: they send nothing, so no provider has to be set up.
+    """What `explain`, `replay` and `undecodable` need: they send nothing, so no provider has to be set up.
 
     Attributes:
         redis_url: `REDIS_URL`; it may hold a password.
@@ -146,6 +154,13 @@ def read_operator_settings(environ: Mapping[str, str]) -> OperatorSettings:
 
 def _redis_url(reader: SettingsReader) -> Secret:
     return Secret(reader.url("REDIS_URL", ("redis", "rediss", "unix"), DEFAULT_REDIS_URL))
+
+
+def _max_age(reader: SettingsReader) -> timedelta:
+    most = LONGEST_AGE_HOURS
+    hours = reader.integer("NOTIFIER_MAX_AGE_HOURS", most, minimum=1, maximum=most)
+    # What is out of bounds is refused in the end; until then it must not be too much for a timedelta.
+    return timedelta(hours=min(max(hours, 1), most))
 
 
 def _mail(reader: SettingsReader) -> MailSettings:

@@ -136,7 +136,12 @@ def make_intake(
         clock=clock,
         logger=get_logger("notifier.intake"),
         # There always is a provider: without one the settings are refused.
-        config={"channel": EMAIL, "provider_configured": True, "public_url": settings["public_url"]},
+        config={
+            "channel": EMAIL,
+            "provider_configured": True,
+            "public_url": settings["public_url"],
+            "max_age": settings["max_age"],
+        },
         wake=wake.set,
     )
 

@@ -1,4 +1,4 @@
--- Keep one undecodable message for the operator, newest first, and only so many.
+-- Keep one message that was passed over for the operator, newest first, and only so many.
 --   KEYS[1]  the list
 --   ARGV     the message as JSON, how many to keep, for how long (ms)
 --   returns  {how many are kept}
