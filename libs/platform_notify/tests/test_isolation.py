@@ -81,8 +81,8 @@ def sending(
         provider.close()
 
 
-def latency(redis: RedisClient, prefix: str) -> float:
-    """Return the median seconds from queueing a mail to its being recorded as sent."""
+def latencies(redis: RedisClient, prefix: str) -> list[float]:
+    """Return the seconds from queueing a mail to its being recorded as sent, for many mails one by one."""
     waits: list[float] = []
     with sending(redis, "good", lambda mail: sent(["m"], "ok")) as (store, reached):
         for number in range(MAILS):
@@ -90,7 +90,7 @@ def latency(redis: RedisClient, prefix: str) -> float:
             store.add(new_delivery(f"{prefix}{number}", channel="good"))
             assert reached.recorded.acquire(timeout=DEADLINE)
             waits.append(perf_counter() - begun)
-    return median(waits)
+    return waits
 
 
 def raise_anything(_mail: MailMessage) -> SendResult:
@@ -110,7 +110,7 @@ def test_another_providers_latency_is_unchanged(real_redis: RedisClient, fault: 
         "500": lambda mail: failed("server", "HTTP 500", ambiguous=True),
         "raises": raise_anything,
     }
-    alone = latency(real_redis, "alone-")
+    alone = latencies(real_redis, "alone-")
     with ExitStack() as stack:
         for name, answer in faults.items():
             if fault in {name, "all at once"}:
@@ -119,8 +119,9 @@ def test_another_providers_latency_is_unchanged(real_redis: RedisClient, fault: 
                 for number in range(50):
                     store.add(new_delivery(f"{name}-{number}", channel=name))
                 assert reached.begun.wait(DEADLINE)
-        beside = latency(real_redis, "beside-")
+        beside = latencies(real_redis, "beside-")
         release.set()
     # A shared machine is never quiet; what this must tell apart is milliseconds from the half second of a
     # hanging call, or from the seconds of a retry.
-    assert beside < alone + 0.1
+    assert median(beside) < median(alone) + 0.1
+    assert max(beside) < max(alone) + 2
