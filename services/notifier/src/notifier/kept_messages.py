@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from platform_core.json_values import encode_json
+from platform_core.json_values import encode_json, to_json_value
 from platform_notify.undecodable_store import KEPT, UNDECODABLE_KEY, UNKNOWN_KEY, KeptMessage
 
 _NONE: Final = {
@@ -38,4 +38,4 @@ def tell_kept(key: str, kept: Sequence[KeptMessage]) -> Iterator[str]:
 def tell_kept_as_json(kept: Sequence[KeptMessage]) -> Iterator[str]:
     """Tell it for a program: one JSON object a line."""
     for message in kept:
-        yield encode_json({**message})
+        yield encode_json(to_json_value(dict(message)))
