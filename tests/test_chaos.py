@@ -99,7 +99,12 @@ def deliver(redis: RedisClient, store: DeliveryStore) -> list[str]:
         store=store,
         clock=SystemClock(),
         logger=get_logger("test"),
-        config={"channel": EMAIL, "provider_configured": True, "public_url": None},
+        config={
+            "channel": EMAIL,
+            "provider_configured": True,
+            "public_url": None,
+            "max_age": timedelta(days=1),
+        },
         wake=lambda: None,
     )
     for entry in EventLog(redis, group="g", consumer="c", idle=lambda _: None, domains=[CHAOS]).next(1.0):
