@@ -11,7 +11,7 @@ from platform_core.job_events import JobDomain, decode_job_event
 from platform_core.job_types import JobRecord
 
 from platform_workers.attempts import AttemptRunner, backoff_seconds, random_jitter
-from platform_workers.errors import RedisUnavailableError
+from platform_workers.errors import JobCancelledError, RedisUnavailableError
 from platform_workers.handlers import HandlerRegistry, JobResult, JobRun
 from platform_workers.job_record_store import JobRecordStore
 from platform_workers.redis import RedisClient
@@ -161,7 +161,7 @@ def test_an_attempt_without_a_record_is_logged(bench: Bench) -> None:
     bench.runner.run("nobody", 1, 1)
     bench.runner.settle_dead("nobody", 1, 1, "died")
     assert not bench.runner.renew("nobody", 1, 1)
-    assert bench.logger.events() == ["worker.record_missing"] * 3
+    assert bench.logger.events() == [*["worker.record_missing"] * 2, "worker.lease_not_renewed"]
 
 
 def test_a_record_nobody_can_read_is_failed_and_stops_no_worker(bench: Bench, redis: RedisClient) -> None:
@@ -308,8 +308,16 @@ def test_a_lease_that_is_gone_cannot_be_renewed(bench: Bench, clock: FakeClock) 
     assert bench.logger.events("warning")[-1] == "worker.lease_not_renewed"
 
 
+@pytest.mark.parametrize(
+    ("last_words", "told"),
+    [
+        ("progress", "worker.attempt_stopped"),
+        ("log", "worker.attempt_stopped"),
+        ("none", "worker.outcome_refused"),
+    ],
+)
 def test_a_worker_back_from_a_long_pause_cannot_complete_a_job_that_was_given_away(
-    bench: Bench, redis: RedisClient, domain: JobDomain, clock: FakeClock
+    bench: Bench, redis: RedisClient, domain: JobDomain, clock: FakeClock, last_words: str, told: str
 ) -> None:
     other = Bench(redis, domain, clock, worker="w2")
 
@@ -317,15 +325,19 @@ def test_a_worker_back_from_a_long_pause_cannot_complete_a_job_that_was_given_aw
         clock.advance(100)
         other.runner.reap_expired()
         other.runner.run("job-1", 1, 2)
-        job.publish_progress(99, "still here")
-        raise AssertionError("the step above is refused")
+        if last_words == "progress":
+            job.publish_progress(99, "still here")
+        if last_words == "log":
+            job.log("still here")
+        return {"result_id": "late", "result_bytes": 1}
 
     registry = HandlerRegistry(domain=domain)
     registry.register("image.resize", ResizePayload, sleep_too_long)
     AttemptRunner({**bench.runner.environment, "registry": registry}).run("job-1", 1, 1)
     assert bench.record()["status"] == "completed"
+    assert bench.record().get("result_id") == "file-1"
     assert bench.event_types() == ["started", "started", "completed"]
-    assert bench.logger.events("warning") == ["worker.outcome_refused"]
+    assert bench.logger.events("warning") == [told]
 
 
 def test_expired_leases_whose_record_is_gone_or_moved_on_are_passed_over(
@@ -350,6 +362,7 @@ def test_an_outcome_waits_for_redis_to_come_back(domain: JobDomain, clock: FakeC
     def lose_redis(payload: ResizePayload, job: JobRun) -> JobResult:
         redis.server.connected = False
         job.publish_progress(50)
+        job.log("the lights went out")
         return {"result_id": "r", "result_bytes": 1}
 
     def wait(seconds: float) -> None:
@@ -361,7 +374,7 @@ def test_an_outcome_waits_for_redis_to_come_back(domain: JobDomain, clock: FakeC
     AttemptRunner({**bench.runner.environment, "registry": registry, "wait": wait}).run("job-1", 1, 1)
     assert bench.record()["status"] == "completed"
     assert bench.waits == [0.2, 0.5, 1.0]
-    assert "worker.progress_not_published" in bench.logger.events("warning")
+    assert bench.logger.events("warning")[:2] == ["worker.progress_not_published", "worker.line_not_logged"]
 
 
 def test_redis_that_stays_away_is_an_error_in_the_end(domain: JobDomain, clock: FakeClock) -> None:
@@ -385,6 +398,40 @@ def test_backoff_stays_within_its_bounds(base: float, attempt: int, jitter: floa
     pause = backoff_seconds(base, attempt, jitter)
     assert 0 <= pause <= 3600 * 1.2 + 1e-6
     assert pause >= min(base, 3600) * 0.8 - 1e-6
+
+
+def test_a_handler_that_is_told_to_stop_can_clean_up_and_settles_nothing(bench: Bench) -> None:
+    """The signal comes as `JobCancelledError`, which no `except Exception` may swallow."""
+    cleaned: list[str] = []
+
+    def be_stopped(payload: ResizePayload, job: JobRun) -> JobResult:
+        try:
+            raise JobCancelledError("stop")
+        except Exception:
+            cleaned.append("swallowed")
+        finally:
+            cleaned.append("file")
+        return {"result_id": "r", "result_bytes": 1}
+
+    registry = HandlerRegistry(domain=bench.registry.domain)
+    registry.register("image.resize", ResizePayload, be_stopped)
+    AttemptRunner({**bench.runner.environment, "registry": registry}).run("job-1", 1, 1)
+    assert cleaned == ["file"]
+    assert bench.logger.events("warning") == ["worker.attempt_stopped"]
+    assert bench.record()["status"] == "processing"
+
+
+def test_retries_keep_the_jobs_priority(bench: Bench) -> None:
+    bench.store.save({**make_record(), "priority": "low"})
+    bench.error = ValueError("boom")
+    bench.runner.run("job-1", 1, 1)
+    assert [ticket["priority"] for ticket, _ in bench.queue.tickets] == ["low"]
+
+
+def test_the_next_attempt_of_a_dead_worker_does_not_wait_for_a_scheduler(bench: Bench) -> None:
+    """The scheduler that would keep the pause may have died with the worker."""
+    bench.runner.settle_dead("job-1", 1, 1, "died", at_once=True)
+    assert [run_at for _, run_at in bench.queue.tickets] == [None]
 
 
 def test_jitter_is_a_share() -> None:

@@ -9,6 +9,7 @@ from platform_core.json_values import JsonValue
 
 from platform_workers.errors import HandlerRegistrationError, UnknownJobTypeError
 from platform_workers.handlers import DEFAULT_LIMITS, HandlerRegistry, JobResult, JobRun
+from platform_workers.job_transitions import LogLevel
 
 
 class ResizePayload(TypedDict):
@@ -27,6 +28,9 @@ class StillRun:
         self, progress: int, message: str | None = None, *, payload: JsonValue = None
     ) -> None:
         """Tell nobody."""
+
+    def log(self, message: str, level: LogLevel = "info") -> None:
+        """Nor write it down."""
 
 
 def resize(payload: ResizePayload, job: JobRun) -> JobResult:

@@ -6,7 +6,6 @@ import pytest
 from builders import make_record
 from platform_core.errors import DecodeError
 from platform_core.job_events import JobDomain, decode_job_event, default_events_channel
-from platform_core.job_types import JobStatusLiteral
 
 from platform_workers.errors import (
     JobNotFoundError,
@@ -14,7 +13,6 @@ from platform_workers.errors import (
     OutcomeAlreadyRecordedError,
     RedisUnavailableError,
     StaleAttemptError,
-    TransitionRefusedError,
 )
 from platform_workers.job_context import JobContext, make_job_context
 from platform_workers.job_record_store import JobRecordStore
@@ -99,44 +97,6 @@ def test_whoever_hears_an_outcome_finds_it_in_the_store(
 
 def text_of(message: LiveMessage | None) -> str:
     return "" if message is None else message["data"].decode()
-
-
-STEPS = ("started", "progress", "completed", "failed")
-ALLOWED = {
-    ("queued", "started"), ("processing", "progress"), ("processing", "completed"), ("processing", "failed"),
-    ("queued", "failed"),
-}  # fmt: skip
-
-
-def do_step(context: JobContext, step: str) -> None:
-    match step:
-        case "started":
-            context.publish_started()
-        case "progress":
-            context.publish_progress(10, "going")
-        case "completed":
-            context.publish_completed(result_id="r", result_bytes=0)
-        case _:
-            context.publish_failed("system", "broken")
-
-
-@pytest.mark.parametrize("status", ["queued", "processing", "completed", "failed", "cancelled"])
-@pytest.mark.parametrize("step", STEPS)
-def test_every_step_from_every_status(
-    status: JobStatusLiteral, step: str, context: JobContext, store: JobRecordStore, redis: RedisClient
-) -> None:
-    store.save(make_record(status=status))
-    before = {key: redis.hgetall(key) for key in redis.keys("shop:job:*") if not key.endswith(":log")}
-    if (status, step) in ALLOWED:
-        do_step(context, step)
-        return
-    final = status in {"completed", "failed", "cancelled"}
-    with pytest.raises(OutcomeAlreadyRecordedError if final else TransitionRefusedError) as caught:
-        do_step(context, step)
-    assert caught.value.status == status
-    after = {key: redis.hgetall(key) for key in redis.keys("shop:job:*") if not key.endswith(":log")}
-    assert after == before
-    assert redis.xrange("shop:events:log") == []
 
 
 def test_a_job_without_a_record_is_refused(redis: RedisClient, domain: JobDomain, clock: FakeClock) -> None:
@@ -286,6 +246,78 @@ def test_what_cannot_be_cut_is_refused(context: JobContext, store: JobRecordStor
     record = store.load("job-1")
     assert record is not None
     assert record["status"] == "processing"
+
+
+def test_a_handlers_line_is_in_the_log_of_its_job(
+    context: JobContext, redis: RedisClient, store: JobRecordStore
+) -> None:
+    context.write_log("row 3 looks odd", "warning")
+    context.write_log("x" * 2_000)
+    lines = list(read_log(redis, store.domain, "job-1"))
+    assert [(line["level"], line["message"]) for line in lines] == [
+        ("warning", "row 3 looks odd"),
+        ("info", "x" * 999 + "…"),
+    ]
+
+
+def test_a_log_never_outlives_its_record(
+    context: JobContext, redis: RedisClient, store: JobRecordStore, domain: JobDomain, clock: FakeClock
+) -> None:
+    """A line that comes after the outcome, or after the record has gone, leaves no key without an end."""
+    context.publish_started()
+    context.publish_completed(result_id="r", result_bytes=1)
+    redis.delete("shop:job:job-1:log")
+    context.write_log("one more thing")
+    assert 0 < redis.ttl("shop:job:job-1:log") <= redis.ttl("shop:job:job-1")
+    redis.delete("shop:job:job-1", "shop:job:job-1:log")
+    with pytest.raises(JobNotFoundError):
+        context.write_log("is anybody there?")
+    store.save({**make_record(), "locked_by": "another"})
+    with pytest.raises(LeaseLostError):
+        context.write_log("mine?")
+    assert redis.keys("shop:job:job-1:log") == []
+
+
+def test_the_log_of_a_job_that_runs_again_lasts(
+    context: JobContext, redis: RedisClient, store: JobRecordStore
+) -> None:
+    context.publish_failed("system", "broken")
+    assert redis.ttl("shop:job:job-1:log") > 0
+    context.apply("rerun", context.builder.rerun(run=2))
+    assert redis.ttl("shop:job:job-1") == -1
+    assert redis.ttl("shop:job:job-1:log") == -1
+
+
+def test_a_run_by_hand_begins_as_if_nothing_had_been(
+    context: JobContext, store: JobRecordStore, clock: FakeClock
+) -> None:
+    context.publish_started()
+    context.publish_progress(50, "halfway")
+    context.publish_failed("system", "broken")
+    clock.advance(60)
+    assert context.apply("rerun", context.builder.rerun(run=2)) == {
+        "status": "queued", "attempt_count": 0, "run": 2,
+    }  # fmt: skip
+    assert store.load("job-1") == {**make_record(), "run": 2, "updated_at": clock.now()}
+
+
+def test_a_cancelled_job_ends_like_a_failed_one_for_who_knows_v1_alone(
+    context: JobContext, store: JobRecordStore, redis: RedisClient, clock: FakeClock
+) -> None:
+    context.publish_started()
+    context.apply("cancelled", context.builder.cancelled(transition_id="c"))
+    record = store.load("job-1")
+    assert record == {
+        **make_record(status="cancelled"), "attempt_count": 1, "error": "cancelled", "error_kind": "user",
+        "started_at": clock.now(), "finished_at": clock.now(), "updated_at": clock.now(),
+    }  # fmt: skip
+    event = decode_job_event(redis.xrange("shop:events:log")[-1]["fields"]["event"])
+    assert event == {
+        "type": "shop.job.failed.v1", "domain": "shop", "job_id": "job-1", "user_id": 7,
+        "error_kind": "user", "message": "cancelled",
+    }  # fmt: skip
+    with pytest.raises(OutcomeAlreadyRecordedError):
+        context.publish_completed(result_id="r", result_bytes=1)
 
 
 def test_the_durable_log_is_bounded(

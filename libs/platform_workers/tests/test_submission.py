@@ -18,7 +18,7 @@ from platform_workers.errors import (
     UnknownJobTypeError,
 )
 from platform_workers.handlers import HandlerRegistry
-from platform_workers.job_queue import RqJobQueue, attempt_id
+from platform_workers.job_queue import AttemptName, RqJobQueue, attempt_id
 from platform_workers.job_record_store import JobRecordStore
 from platform_workers.redis import RedisClient
 from platform_workers.submission import (
@@ -53,7 +53,7 @@ def test_a_minimal_request_makes_a_whole_record(
     assert run_at is None
     assert ticket == {
         "domain": "shop", "job_id": record["job_id"], "run": 1, "attempt": 1, "timeout_seconds": 9,
-        "urgent": False,
+        "priority": "normal",
     }  # fmt: skip
 
 
@@ -76,7 +76,7 @@ def test_everything_asked_for_is_stored_as_given(
     assert loaded.get("run_after") == later
     assert loaded["max_attempts"] == 5
     ticket, run_at = queue.tickets[0]
-    assert ticket["urgent"]
+    assert ticket["priority"] == "high"
     assert run_at == later
 
 
@@ -130,12 +130,19 @@ def test_on_rq_the_record_and_the_attempt_appear_together(
     assert submitter.registry is registry
     first = submitter.submit(REQUEST)["job_id"]
     urgent = submitter.submit({**REQUEST, "priority": "high"})["job_id"]
-    later = submitter.submit({**REQUEST, "run_after": datetime(2100, 1, 1, tzinfo=UTC)})["job_id"]
+    later = submitter.submit(
+        {**REQUEST, "run_after": datetime(2100, 1, 1, tzinfo=UTC), "priority": "high"}
+    )["job_id"]
+    low = submitter.submit({**REQUEST, "priority": "low"})["job_id"]
     waiting = redis.connection.lrange("rq:queue:images", 0, -1)
     assert waiting == [f"shop-{urgent}-1-1".encode(), f"shop-{first}-1-1".encode()]
     assert redis.zrange("rq:scheduled:images", 0, -1) == [f"shop-{later}-1-1"]
     assert RqJobQueue(redis=redis, name="images").name == "images"
-    assert store.count() == 3
+    assert redis.connection.lrange("rq:queue:images:low", 0, -1) == [f"shop-{low}-1-1".encode()]
+    assert redis.hgetall(f"shop:job:{low}")["queue"] == "images"
+    # RQ's scheduler reads it when the time has come.
+    assert redis.hmget(f"rq:job:shop-{later}-1-1", ["enqueue_at_front"]) == {"enqueue_at_front": "1"}
+    assert store.count() == 4
 
 
 def test_without_redis_there_is_no_job(domain: JobDomain, registry: HandlerRegistry) -> None:
@@ -150,12 +157,8 @@ def test_without_redis_there_is_no_job(domain: JobDomain, registry: HandlerRegis
 
 
 def test_an_attempt_has_one_name() -> None:
-    assert attempt_id(
-        {
-            "domain": JobDomain("shop"), "job_id": "j", "run": 2, "attempt": 3, "timeout_seconds": 1,
-            "urgent": False,
-        }
-    ) == "shop-j-2-3"  # fmt: skip
+    name: AttemptName = {"domain": JobDomain("shop"), "job_id": "j", "run": 2, "attempt": 3}
+    assert attempt_id(name) == "shop-j-2-3"
 
 
 def test_a_repeat_under_the_same_key_finds_the_first_job(

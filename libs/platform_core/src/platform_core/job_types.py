@@ -39,10 +39,12 @@ class BaseJobStatus(TypedDict):
 class JobRecord(BaseJobStatus):
     """The platform's own record of a job; an absent field is absent from the Redis hash too.
 
-    `run` counts the runs of the job from 1: a job submitted again under its id is another run.
-    `attempt_count` counts the starts within the run, up to `max_attempts`. `context` and `notifications` are
-    stored as they were submitted; only the notifier interprets them. `request_digest` is there for a job that
-    was submitted under an idempotency key: it tells a repeat of the request from another one.
+    `run` counts the runs of the job from 1: a job that is run again by hand is in its next run.
+    `attempt_count` counts the starts within the run, up to `max_attempts`. `timeout_seconds` is how long an
+    attempt may take, so that whoever runs the job again need not know its handler. `context` and
+    `notifications` are stored as they were submitted; only the notifier interprets them. `request_digest` is
+    there for a job that was submitted under an idempotency key: it tells a repeat of the request from another
+    one.
     """
 
     job_type: str
@@ -60,6 +62,7 @@ class JobRecord(BaseJobStatus):
     result_id: NotRequired[str]
     result_bytes: NotRequired[int]
     error_kind: NotRequired[ErrorKind]
+    timeout_seconds: NotRequired[int]
     context: NotRequired[JsonValue]
     notifications: NotRequired[JsonValue]
     request_digest: NotRequired[str]

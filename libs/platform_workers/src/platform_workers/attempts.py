@@ -20,6 +20,8 @@ from platform_core.json_values import JsonValue
 from platform_core.logging import Logger
 
 from platform_workers.errors import (
+    JobCancelledError,
+    JobNotFoundError,
     RedisUnavailableError,
     TransitionRefusedError,
     UnknownJobTypeError,
@@ -32,6 +34,7 @@ from platform_workers.job_store import parse_int_field
 from platform_workers.job_transitions import (
     GUARD_EXPIRED,
     Lease,
+    LogLevel,
     TransitionBuilder,
     bounded_text,
     guard_attempt,
@@ -41,7 +44,7 @@ from platform_workers.job_transitions import (
 from platform_workers.redis import RedisClient
 
 LEASE_DURATION: Final = timedelta(seconds=45)
-"""How long a worker may be silent before its job is given away; it renews every ten seconds."""
+"""How long a worker may be silent before its job is given away; it renews every two seconds."""
 
 MAX_MESSAGE_LENGTH: Final = 500
 """How many characters of a handler's fault are told; a person reads them."""
@@ -143,6 +146,16 @@ class _Run:
         except RedisUnavailableError as error:
             # Progress is for watchers alone: a job must not fail because one step could not be told.
             self._logger.warning("worker.progress_not_published", job_id=self.job_id, error=str(error))
+        except TransitionRefusedError as error:
+            raise JobCancelledError(str(error)) from error
+
+    def log(self, message: str, level: LogLevel = "info") -> None:
+        try:
+            self._context.write_log(message, level)
+        except RedisUnavailableError as error:
+            self._logger.warning("worker.line_not_logged", job_id=self.job_id, error=str(error))
+        except TransitionRefusedError as error:
+            raise JobCancelledError(str(error)) from error
 
 
 class AttemptRunner:
@@ -182,9 +195,21 @@ class AttemptRunner:
             self._settle_patiently(lambda: self._settle(record, context, attempt, outcome, token))
         except TransitionRefusedError as error:
             self._logger.warning("worker.outcome_refused", job_id=job_id, reason=str(error))
+        except JobCancelledError as error:
+            # Whoever took the job away has written what became of it; there is nothing to settle.
+            self._logger.warning("worker.attempt_stopped", job_id=job_id, reason=str(error))
 
-    def settle_dead(self, job_id: str, run: int, attempt: int, reason: str) -> None:
-        """Give an attempt whose process has ended its next attempt or its failure, if it has none yet."""
+    def settle_dead(self, job_id: str, run: int, attempt: int, reason: str, *, at_once: bool = False) -> None:
+        """Give an attempt whose process has ended its next attempt or its failure, if it has none yet.
+
+        Args:
+            job_id: The job.
+            run: The run of the job.
+            attempt: The attempt.
+            reason: What is said of it.
+            at_once: True for a next attempt without a pause: the pause is kept by the engine's scheduler,
+                which may have died with the worker.
+        """
         record = self._load(job_id)
         if record is None or record["run"] != run:
             return
@@ -197,7 +222,7 @@ class AttemptRunner:
             if never_began:
                 # It died before it began: count the attempt, or one that always dies would never end.
                 self._begin(context, run, attempt)
-            self._settle(record, context, attempt, _system_fault(reason), token)
+            self._settle(record, context, attempt, _system_fault(reason), token, at_once=at_once)
         except TransitionRefusedError as error:
             self._logger.info("worker.attempt_settled_elsewhere", job_id=job_id, reason=str(error))
 
@@ -205,17 +230,16 @@ class AttemptRunner:
         """Keep the job for this worker.
 
         Returns:
-            False when the lease is lost: the job is another's now, and its handler should be stopped.
+            False when the lease is lost: the job was cancelled or is another's now, and its handler should
+            be stopped.
         """
-        record = self._load(job_id)
-        if record is None:
-            return False
         token = self.lease_token(run, attempt)
+        # The record is not read for this: it may be large, and every busy worker asks every two seconds.
+        context = self._context(job_id, 0, self._env["queue"].name, token)
+        call = context.builder.renewed(self._lease(token), transition_id=new_token())
         try:
-            context = self._context_of(record, token)
-            call = context.builder.renewed(self._lease(token), transition_id=new_token())
             context.apply("renewed", call)
-        except TransitionRefusedError as error:
+        except (TransitionRefusedError, JobNotFoundError) as error:
             self._logger.warning("worker.lease_not_renewed", job_id=job_id, reason=str(error))
             return False
         return True
@@ -277,7 +301,7 @@ class AttemptRunner:
         fault = _system_fault("the worker that ran it stopped answering")
         context = self._context_of(record, "")
         try:
-            self._settle(record, context, record["attempt_count"], fault, token=None)
+            self._settle(record, context, record["attempt_count"], fault, token=None, at_once=True)
         except TransitionRefusedError as error:
             self._logger.info("worker.attempt_settled_elsewhere", job_id=record["job_id"], reason=str(error))
             return 0
@@ -364,6 +388,8 @@ class AttemptRunner:
         attempt: int,
         outcome: JobResult | Fault,
         token: str | None,
+        *,
+        at_once: bool = False,
     ) -> None:
         """Write an attempt's end: the outcome, or the next attempt.
 
@@ -373,6 +399,7 @@ class AttemptRunner:
             attempt: The attempt that ended.
             outcome: How it ended.
             token: The lease it ran under; None when that lease has run out and anybody may settle it.
+            at_once: True for a next attempt without a pause.
         """
         guard = GUARD_EXPIRED if token is None else guard_lease(token)
         # The same for every try of this settlement, so that one repeated after a lost answer is recognised.
@@ -387,12 +414,17 @@ class AttemptRunner:
             )
             context.apply("completed", call)
         elif outcome["may_retry"] and attempt < record["max_attempts"]:
-            self._enqueue_next(record, builder, attempt, outcome["message"], guard, transition_id)
+            pause = 0.0 if at_once else self._pause_after(record, attempt)
+            self._enqueue_next(record, builder, attempt, outcome["message"], guard, transition_id, pause)
         else:
             call = builder.failed(
                 outcome["kind"], outcome["message"], guard=guard, transition_id=transition_id
             )
             context.apply("failed", call)
+
+    def _pause_after(self, record: JobRecord, attempt: int) -> float:
+        base = self._env["registry"].limits_of(record["job_type"])["backoff_seconds"]
+        return backoff_seconds(base, attempt, self._env["jitter"]())
 
     def _enqueue_next(
         self,
@@ -402,23 +434,20 @@ class AttemptRunner:
         message: str,
         guard: str,
         transition_id: str,
+        pause: float,
     ) -> None:
-        limits = self._env["registry"].limits_of(record["job_type"])
-        now = self._env["clock"].now()
-        if guard == GUARD_EXPIRED:
-            # The lease was pause enough, and the engine's scheduler may have died with the worker.
-            run_at, run_after = None, now
-        else:
-            pause = backoff_seconds(limits["backoff_seconds"], attempt, self._env["jitter"]())
-            run_at = run_after = now + timedelta(seconds=pause)
+        run_after = self._env["clock"].now() + timedelta(seconds=pause)
         ticket: AttemptTicket = {
             "domain": self._env["registry"].domain,
             "job_id": record["job_id"],
             "run": record["run"],
             "attempt": attempt + 1,
-            "timeout_seconds": limits["timeout_seconds"],
-            "urgent": False,
+            "timeout_seconds": self._env["registry"].limits_of(record["job_type"])["timeout_seconds"],
+            "priority": record["priority"],
         }
+        # With the script refused (another settled it first), the attempt is in the queue all the same: either
+        # the same one as the other's, or one that the record does not wait for.
+        run_at = None if pause == 0 else run_after
         call = builder.retried(message, run_after=run_after, guard=guard, transition_id=transition_id)
         reply = self._env["queue"].enqueue(ticket, call, run_at=run_at)
         read_reply(reply, step="retried", job_id=record["job_id"])

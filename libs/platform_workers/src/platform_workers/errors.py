@@ -43,6 +43,15 @@ class StaleAttemptError(TransitionRefusedError):
     """The queue delivered an attempt that the record is not waiting for (a repeat or a leftover)."""
 
 
+class JobCancelledError(BaseException):
+    """Raised inside a running handler that must stop: its job was cancelled or given to another worker.
+
+    Like `asyncio.CancelledError` it is no `Exception`, so that a handler's `except Exception` does not
+    swallow it. `finally` blocks run; a handler that catches it to clean up should raise it again. Nothing
+    that the handler returns counts any more.
+    """
+
+
 class JobExistsError(WorkersError):
     """A job with this id is stored already."""
 

@@ -27,6 +27,7 @@ from platform_core.json_schemas import schema_of
 from platform_core.json_values import JsonObject, JsonValue, PayloadCodec
 
 from platform_workers.errors import HandlerRegistrationError, UnknownJobTypeError
+from platform_workers.job_transitions import LogLevel
 
 PayloadT = TypeVar("PayloadT")
 
@@ -64,7 +65,18 @@ class JobRun(Protocol):
     def publish_progress(
         self, progress: int, message: str | None = None, *, payload: JsonValue = None
     ) -> None:
-        """Tell who watches that the job is `progress` percent done (0 to 100)."""
+        """Tell who watches that the job is `progress` percent done (0 to 100).
+
+        Raises:
+            JobCancelledError: The job was cancelled or given to another worker: stop.
+        """
+
+    def log(self, message: str, level: LogLevel = "info") -> None:
+        """Write a line into the job's log, which keeps the last 200 or so, each up to 1,000 characters.
+
+        Raises:
+            JobCancelledError: The job was cancelled or given to another worker: stop.
+        """
 
 
 class HandlerLimits(TypedDict):

@@ -24,9 +24,11 @@ from platform_workers.job_store import DEFAULT_RETENTION
 from platform_workers.job_transitions import (
     Applied,
     JobIdentity,
+    LogLevel,
     Step,
     TransitionBuilder,
     guard_lease,
+    raise_if_refused,
     read_reply,
 )
 from platform_workers.lua_scripts import ScriptCall
@@ -119,6 +121,11 @@ class JobContext:
         """
         call = self._builder.failed(error_kind, message, guard=self._guard, transition_id=self._new_id())
         return self.apply("failed", call)
+
+    def write_log(self, message: str, level: LogLevel = "info") -> None:
+        """Append a line to the job's bounded log; at most 1,000 characters of it are kept."""
+        call = self._builder.log_line(message, level, token=self._lease_token)
+        raise_if_refused(self._redis.run_script(call), step="log", job_id=self._identity["job_id"])
 
     def apply(self, step: Step, call: ScriptCall) -> Applied:
         """Run one call of `builder` and read its reply; what the publish methods do."""

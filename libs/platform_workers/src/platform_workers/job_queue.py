@@ -2,17 +2,23 @@
 
 RQ stays the engine (queues, workers, timeouts, the scheduler for later starts). An attempt's RQ job id is
 made from domain, job, run and attempt, so a repeat overwrites itself, and the record decides whether a
-delivered attempt is still wanted (`guard_attempt`). See docs/adr/0003.
+delivered attempt is still wanted (`guard_attempt`). See docs/adr/0003; for the priorities, docs/adr/0006.
 """
 
+from contextlib import suppress
 from datetime import datetime
 from typing import Final, Protocol, TypedDict
 
 from platform_core.job_events import JobDomain
+from platform_core.job_types import JobPriority
 from rq import Queue
+from rq.command import send_stop_job_command
+from rq.exceptions import InvalidJobOperation, NoSuchJobError
+from rq.job import Job, JobStatus
 
+from platform_workers.errors import RedisUnavailableError
 from platform_workers.lua_scripts import ScriptCall
-from platform_workers.redis import RedisClient, run_in_transaction
+from platform_workers.redis import REDIS_UNAVAILABLE, RedisClient, run_in_transaction
 
 ATTEMPT_FUNCTION: Final = "platform_workers.rq_harness.run_attempt"
 
@@ -21,24 +27,32 @@ _RESULT_TTL_SECONDS: Final = 60
 _FAILURE_TTL_SECONDS: Final = 24 * 3600
 
 
-class AttemptTicket(TypedDict):
-    """One attempt, as it waits in the queue.
+class AttemptName(TypedDict):
+    """Which attempt.
 
     Attributes:
         domain: The job's domain.
         job_id: The job.
         run: Which run of the job (1 is the first; a retry by hand makes the next).
         attempt: Which attempt within the run, 1 is the first.
-        timeout_seconds: How long the attempt may take.
-        urgent: True puts it in front of the queue.
     """
 
     domain: JobDomain
     job_id: str
     run: int
     attempt: int
+
+
+class AttemptTicket(AttemptName):
+    """One attempt, as it waits in the queue.
+
+    Attributes:
+        timeout_seconds: How long the attempt may take.
+        priority: "high" goes to the front; "low" waits until nothing else does.
+    """
+
     timeout_seconds: int
-    urgent: bool
+    priority: JobPriority
 
 
 class JobQueue(Protocol):
@@ -68,10 +82,25 @@ class JobQueue(Protocol):
             The script's reply; `["exists"]` if nothing was done because of `unless`.
         """
 
+    def withdraw(self, name: AttemptName) -> None:
+        """Take back an attempt whose record does not want it any more: out of the queue, or stopped.
 
-def attempt_id(ticket: AttemptTicket) -> str:
+        Best effort, because the record has decided already: an attempt that is delivered all the same is
+        refused, and one whose worker does not hear that it shall stop finds out at its next renewal.
+
+        Raises:
+            RedisUnavailableError: Redis did not answer.
+        """
+
+
+def attempt_id(name: AttemptName) -> str:
     """Return the RQ job id of an attempt; the same attempt always has the same id."""
-    return f"{ticket['domain']}-{ticket['job_id']}-{ticket['run']}-{ticket['attempt']}"
+    return f"{name['domain']}-{name['job_id']}-{name['run']}-{name['attempt']}"
+
+
+def low_queue_name(name: str) -> str:
+    """Return the name of the RQ queue where a queue's attempts of priority `low` wait."""
+    return f"{name}:low"
 
 
 class RqJobQueue:
@@ -86,6 +115,7 @@ class RqJobQueue:
         self._redis = redis
         self._name = name
         self._queue = Queue(name, connection=redis.connection)
+        self._low_queue = Queue(low_queue_name(name), connection=redis.connection)
 
     @property
     def name(self) -> str:
@@ -102,8 +132,9 @@ class RqJobQueue:
     ) -> list[str]:
         """Run the script and enqueue the attempt in one MULTI/EXEC."""
         arguments = (ticket["domain"], ticket["job_id"], ticket["run"], ticket["attempt"])
+        queue = self._low_queue if ticket["priority"] == "low" else self._queue
         with run_in_transaction(self._redis, alongside, unless=unless) as transaction:
-            job = self._queue.create_job(
+            job = queue.create_job(
                 ATTEMPT_FUNCTION,
                 args=arguments,
                 job_id=attempt_id(ticket),
@@ -112,8 +143,31 @@ class RqJobQueue:
                 failure_ttl=_FAILURE_TTL_SECONDS,
                 description=f"{ticket['domain']} job {ticket['job_id']}, attempt {ticket['attempt']}",
             )
+            # Kept with the job: RQ's scheduler looks at it when the time has come.
+            job.enqueue_at_front = ticket["priority"] == "high"
             if run_at is None:
-                self._queue.enqueue_job(job, pipeline=transaction.pipeline, at_front=ticket["urgent"])
+                queue.enqueue_job(job, pipeline=transaction.pipeline, at_front=job.enqueue_at_front)
             else:
-                self._queue.schedule_job(job, run_at, pipeline=transaction.pipeline)
+                queue.schedule_job(job, run_at, pipeline=transaction.pipeline)
         return transaction.reply
+
+    def withdraw(self, name: AttemptName) -> None:
+        """Remove the attempt from RQ where it waits; where it runs, tell its worker to stop it."""
+        try:
+            for queue in (self._queue, self._low_queue):
+                job = queue.fetch_job(attempt_id(name))
+                if job is not None:
+                    self._withdraw(job)
+        except REDIS_UNAVAILABLE as error:
+            raise RedisUnavailableError(str(error)) from error
+
+    def _withdraw(self, job: Job) -> None:
+        status = job.get_status(refresh=False)
+        if status == JobStatus.STARTED:
+            # Without a worker's name, or gone since: nobody is there to be told.
+            with suppress(InvalidJobOperation, NoSuchJobError):
+                send_stop_job_command(self._redis.connection, job.id)
+        elif status in {JobStatus.QUEUED, JobStatus.SCHEDULED}:
+            # A worker may have taken it a moment ago: it begins nothing, and what RQ writes about it then
+            # expires like any attempt's.
+            job.delete()

@@ -24,7 +24,7 @@ from platform_workers.redis import RedisClient
 
 OPTIONAL_FIELDS: Final = (
     "message", "error", "run_after", "started_at", "finished_at", "locked_by", "locked_until", "result_id",
-    "result_bytes", "error_kind", "context", "notifications", "request_digest",
+    "result_bytes", "error_kind", "timeout_seconds", "context", "notifications", "request_digest",
 )  # fmt: skip
 
 OptionalTime = Literal["run_after", "started_at", "finished_at", "locked_until"]
@@ -68,6 +68,8 @@ class JobRecordEncoder:
         fields |= {name: to_iso(moment) for name, moment in times.items() if moment is not None}
         if "result_bytes" in status:
             fields["result_bytes"] = str(status["result_bytes"])
+        if "timeout_seconds" in status:
+            fields["timeout_seconds"] = str(status["timeout_seconds"])
         if "context" in status:
             fields["context"] = encode_json(status["context"])
         if "notifications" in status:
@@ -91,7 +93,7 @@ class JobRecordEncoder:
             "error": parse_optional_str(raw, "error"),
             "job_type": required_str(raw, "job_type"),
             "payload": decode_json(required_str(raw, "payload")),
-            "priority": _parse_priority(raw),
+            "priority": parse_priority(raw),
             "queue": required_str(raw, "queue"),
             "attempt_count": parse_int_field(raw, "attempt_count"),
             "max_attempts": parse_int_field(raw, "max_attempts"),
@@ -108,6 +110,8 @@ class JobRecordEncoder:
             record["result_bytes"] = parse_int_field(raw, "result_bytes")
         if "error_kind" in raw:
             record["error_kind"] = _parse_error_kind(raw)
+        if "timeout_seconds" in raw:
+            record["timeout_seconds"] = parse_int_field(raw, "timeout_seconds")
         if "context" in raw:
             record["context"] = decode_json(raw["context"])
         if "notifications" in raw:
@@ -120,7 +124,12 @@ class JobRecordEncoder:
 _TIMES: Final[tuple[OptionalTime, ...]] = ("run_after", "started_at", "finished_at", "locked_until")
 
 
-def _parse_priority(raw: Mapping[str, str]) -> JobPriority:
+def parse_priority(raw: Mapping[str, str]) -> JobPriority:
+    """Return the hash's `priority`.
+
+    Raises:
+        DecodeError: The field is missing or no known priority.
+    """
     match required_str(raw, "priority"):
         case "high":
             return "high"

@@ -34,6 +34,7 @@ from platform_workers.event_subscriber import MAX_MESSAGE_BYTES
 from platform_workers.lua_scripts import SCRIPTS, ScriptCall, load_script
 
 JOB_TRANSITION = load_script(SCRIPTS, "job_index", "job_transition")
+JOB_LOG = load_script(SCRIPTS, "job_index", "job_log")
 
 EVENTS_LOG_LENGTH: Final = 100_000
 """About how many outcome and start events a domain's durable log keeps."""
@@ -43,11 +44,19 @@ MAX_TEXT_LENGTH: Final = 10_000
 
 MAX_RESULT_ID_LENGTH: Final = 1_000
 
-Step = Literal["started", "progress", "completed", "failed", "retried", "renewed"]
+MAX_LOG_LENGTH: Final = 1_000
+"""How many characters of a handler's line are kept in its job's log."""
+
+CANCELLED_MESSAGE: Final = "cancelled"
+"""What the `failed` event of a cancelled job says; V1 has no event of its own for it."""
+
+Step = Literal["started", "progress", "completed", "failed", "retried", "renewed", "cancelled", "rerun"]
 LogLevel = Literal["info", "warning", "error"]
 
 LEASE_FIELDS: Final = ("locked_by", "locked_until")
+OUTCOME_FIELDS: Final = ("error", "error_kind", "result_id", "result_bytes", "finished_at")
 GUARD_EXPIRED: Final = "expired"
+GUARD_ANYONE: Final = "anyone"
 
 
 class Applied(TypedDict):
@@ -83,6 +92,11 @@ def guard_lease(token: str) -> str:
 def guard_attempt(run: int, attempt: int) -> str:
     """The start is allowed while the record waits for this attempt of this run (both count from 1)."""
     return f"attempt:{run}:{attempt}"
+
+
+def guard_run(run: int) -> str:
+    """The step is allowed while the record is in this run (from 1)."""
+    return f"run:{run}"
 
 
 def bounded_text(text: str, limit: int = MAX_TEXT_LENGTH) -> str:
@@ -198,6 +212,45 @@ class TransitionBuilder:
             level="warning",
         )  # fmt: skip
 
+    def cancelled(self, *, transition_id: str) -> ScriptCall:
+        """Somebody does not want the job any more, whether it waits or runs. V1 consumers hear `failed`."""
+        event = make_failed_event(
+            domain=self._identity["domain"],
+            job_id=self._identity["job_id"],
+            user_id=self._identity["user_id"],
+            error_kind="user",
+            message=CANCELLED_MESSAGE,
+        )
+        now = to_iso(self._clock.now())
+        return self._call(
+            "cancelled", guard=GUARD_ANYONE, transition_id=transition_id, event=encode_job_event(event),
+            fields={"error": CANCELLED_MESSAGE, "error_kind": "user", "finished_at": now, "updated_at": now},
+            absent=(*LEASE_FIELDS, "run_after"), log="cancelled", level="warning",
+        )  # fmt: skip
+
+    def rerun(self, *, run: int) -> ScriptCall:
+        """Somebody wants a failed or cancelled job to run again, as run number `run`. No event: it waits.
+
+        The transition id is made of the run: two who ask at once have asked for one and the same run.
+        """
+        return self._call(
+            "rerun", guard=guard_run(run - 1), transition_id=f"rerun:{run}", event="",
+            fields={
+                "run": str(run), "attempt_count": "0", "progress": "0",
+                "updated_at": to_iso(self._clock.now()),
+            },
+            absent=(*LEASE_FIELDS, *OUTCOME_FIELDS, "message", "started_at", "run_after"),
+            log=f"run {run} was asked for",
+        )  # fmt: skip
+
+    def log_line(self, message: str, level: LogLevel, *, token: str) -> ScriptCall:
+        """A line for the job's log, from whoever holds its lease."""
+        return {
+            "script": JOB_LOG,
+            "keys": [job_key(self._identity["domain"], self._identity["job_id"])],
+            "args": [token, level, bounded_text(message, MAX_LOG_LENGTH)],
+        }
+
     def renewed(self, lease: Lease, *, transition_id: str) -> ScriptCall:
         """The worker still works on it: its lease ends later."""
         return self._call(
@@ -239,18 +292,24 @@ def _lease_fields(lease: Lease) -> dict[str, str]:
 
 
 def read_reply(reply: Sequence[str], *, step: Step, job_id: str) -> Applied:
-    """Return the record after the step, or raise what the script refused it for.
+    """Return the record after the step, or raise what the script refused it for (`raise_if_refused`)."""
+    raise_if_refused(reply, step=step, job_id=job_id)
+    return {"status": reply[1], "attempt_count": int(reply[2]), "run": int(reply[3])}
+
+
+def raise_if_refused(reply: Sequence[str], *, step: Step | Literal["log"], job_id: str) -> None:
+    """Read the first word of a script's reply.
 
     Raises:
         JobNotFoundError: There is no record.
         OutcomeAlreadyRecordedError: The job has its outcome.
         LeaseLostError: The lease is not the caller's.
-        StaleAttemptError: The record does not wait for this attempt.
+        StaleAttemptError: The record does not wait for this attempt, or is in another run.
         TransitionRefusedError: The step does not follow from the record's status.
     """
     verdict = reply[0]
     if verdict == "ok":
-        return {"status": reply[1], "attempt_count": int(reply[2]), "run": int(reply[3])}
+        return
     if verdict == "missing":
         raise JobNotFoundError(f"there is no record of job {job_id}")
     status = reply[1]

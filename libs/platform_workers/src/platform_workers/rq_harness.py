@@ -3,9 +3,12 @@
 RQ forks a work horse for every attempt. Inside it `run_attempt` does the work; around it the parent renews
 the lease, and whenever a horse has ended it makes sure that the attempt was settled: after an exception, a
 timeout, `os._exit` (even with code 0) or a kill. If the whole worker dies, the lease runs out and any other
-worker of the domain settles the attempt.
+worker of the domain settles the attempt. A parent that cannot renew, because the job was cancelled or given
+away, stops its horse (`horse`).
 """
 
+import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +18,6 @@ from typing import Final, NotRequired, Protocol, TypeAlias, TypedDict
 from platform_core.clock import Clock, SystemClock
 from platform_core.job_events import JobDomain, default_events_channel, job_domain
 from platform_core.logging import Logger, get_logger
-from redis import Redis
 from redis.client import Pipeline
 from rq import Queue, Worker
 from rq.exceptions import AbandonedJobError
@@ -28,23 +30,29 @@ from typing_extensions import override
 from platform_workers.attempts import AttemptRunner, random_jitter
 from platform_workers.errors import RedisUnavailableError
 from platform_workers.handlers import HandlerRegistry
+from platform_workers.horse import die_with_parent, raise_when_stopped, stop_horse
 from platform_workers.job_context import new_token
-from platform_workers.job_queue import RqJobQueue
+from platform_workers.job_queue import RqJobQueue, low_queue_name
 from platform_workers.job_record_store import JobRecordStore
 from platform_workers.redis import REDIS_UNAVAILABLE, RedisClient, connect
+from platform_workers.rq_queue import PlatformQueue
 from platform_workers.server_clock import ServerClock
 
-RENEWAL_SECONDS: Final = 10
-"""How often a busy worker renews its lease, and an idle one looks for leases that ran out."""
+RENEWAL_SECONDS: Final = 2
+"""How often a busy worker renews its lease.
+
+Together with the horse's grace (`horse.STOP_GRACE_SECONDS`) it bounds how soon a cancelled job has stopped
+whose worker heard of it in no other way: within five seconds.
+"""
+
+IDLE_SECONDS: Final = 5
+"""How often an idle worker looks for leases that ran out, and any worker for abandoned attempts."""
+
+ABANDONED_SECONDS: Final = 20
+"""How long RQ believes in an attempt whose worker is silent."""
 
 HORSE_DIED: Final = "the worker process ended unexpectedly"
 """What a job's failure says when its process gave no reason."""
-
-MAINTENANCE_SECONDS: Final = 60
-"""How long a worker may look for abandoned attempts before another one may, too.
-
-RQ's own quarter of an hour is how long such attempts would lie when a worker is killed while it looks.
-"""
 
 RESTART_PAUSE_SECONDS: Final = 1.0
 """Pause before a worker that lost Redis begins again."""
@@ -58,7 +66,7 @@ class WorkerConfig(TypedDict):
 
     Attributes:
         redis_url: Where Redis is.
-        queue_name: The queue to work on.
+        queue_name: The queue to work on; with it goes the one where its jobs of low priority wait.
         events_channel: Where the jobs' events go, `default_events_channel(domain)`.
         registry: The handlers of the domain.
         worker_name: Unique name; a random one when left out.
@@ -111,17 +119,6 @@ AbandonedHandler: TypeAlias = Callable[[Job, type[BaseException], object, object
 """What RQ calls with a job, and with the class, the value and the traceback of its fault."""
 
 
-class PlatformQueue(Queue):
-    """RQ's queue; the lock of a worker that was killed while it looked for abandoned attempts ends soon."""
-
-    @override
-    def acquire_maintenance_lock(self) -> bool:
-        """Take the lock, so that one worker looks at a time; False if another one has it."""
-        connection: Redis = self.connection
-        key: str = self.registry_cleaning_key
-        return bool(connection.set(key, 1, nx=True, ex=MAINTENANCE_SECONDS))
-
-
 class PlatformWorker(Worker):
     """RQ's worker, which also keeps leases and settles what a dead horse left behind."""
 
@@ -129,20 +126,51 @@ class PlatformWorker(Worker):
         """Give the worker the runner of its process."""
         self._runner = runner
         self._platform_log = logger
+        self._parent = os.getpid()
         push: Callable[[AbandonedHandler], None] = self.push_exc_handler
         push(self._settle_abandoned)
 
     @override
     def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
-        """Every ten seconds while a horse runs: RQ's heartbeats, our lease, others' leases that ran out."""
-        _, job_id, run, attempt = _arguments(job)
+        """Every two seconds while a horse runs: RQ's heartbeats, our lease, and what others left behind."""
+        domain, job_id, run, attempt = _arguments(job)
         # RQ would stop the worker at an outage and leave the horse alone; the job may well outlive it.
         with self._enduring_outages():
             super().maintain_heartbeats(job, execution)
-            if not self._runner.renew(job_id, run, attempt):
-                # The job is another worker's now: what this horse still does can only be in its way.
+            if not runner_for(self._runner, domain).renew(job_id, run, attempt):
+                # The job is cancelled or another worker's: what this horse still does can only be in the way.
                 self.kill_horse()
             self._runner.reap_expired()
+            looking_is_due: bool = self.should_run_maintenance_tasks
+            if looking_is_due:
+                # With every worker at a long job nobody else would look for abandoned attempts.
+                look: Callable[[], None] = self.clean_registries
+                look()
+
+    @override
+    def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:
+        """Return how long RQ believes in an attempt whose worker is silent; its own minute is too long."""
+        return ABANDONED_SECONDS
+
+    @override
+    def prepare_job_execution(self, job: Job, remove_from_intermediate_queue: bool = False) -> None:
+        """Mark the attempt as started. RQ leaves it among the taken ones if there are several queues."""
+        super().prepare_job_execution(job, remove_from_intermediate_queue=True)
+
+    @override
+    def setup_work_horse_signals(self) -> None:
+        """In the horse: be stopped by its worker, and end with it."""
+        set_up: Callable[[], None] = super().setup_work_horse_signals
+        set_up()
+        raise_when_stopped()
+        die_with_parent(self._parent)
+
+    @override
+    def kill_horse(self, sig: signal.Signals = signal.SIGKILL) -> None:
+        """Stop the horse: RQ does it on a stop command, long after a time limit, and at a second SIGTERM."""
+        horse: int = self.horse_pid
+        if horse:
+            stop_horse(horse)
 
     @override
     def monitor_work_horse(self, job: Job, queue: Queue, execution: Execution) -> None:
@@ -165,13 +193,14 @@ class PlatformWorker(Worker):
         exc_string: str = "",
         execution: Execution | None = None,
     ) -> None:
-        """RQ gave an attempt up, perhaps one that another worker took from the queue and never began."""
+        """RQ gave an attempt up; one without an execution was taken from the queue and never begun."""
         super().handle_job_failure(job, queue, started_job_registry, exc_string, execution)
-        self._settle(job)
+        if execution is None:
+            self._settle(job, at_once=True)
 
     @override
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
-        """Between jobs and every ten seconds while idle: RQ's heartbeat, and leases that ran out."""
+        """Between jobs and every five seconds while idle: RQ's heartbeat, and leases that ran out."""
         super().heartbeat(timeout, pipeline)
         if pipeline is None:
             with self._enduring_outages():
@@ -200,11 +229,11 @@ class PlatformWorker(Worker):
         the horse began it, so no lease tells of it. A fault here leaves it to RQ's next look.
         """
         if issubclass(kind, AbandonedJobError):
-            self._settle(job)
+            self._settle(job, at_once=True)
 
-    def _settle(self, job: Job, reason: str = HORSE_DIED) -> None:
+    def _settle(self, job: Job, reason: str = HORSE_DIED, *, at_once: bool = False) -> None:
         domain, job_id, run, attempt = _arguments(job)
-        runner_for(self._runner, domain).settle_dead(job_id, run, attempt, reason)
+        runner_for(self._runner, domain).settle_dead(job_id, run, attempt, reason, at_once=at_once)
 
 
 def _arguments(job: Job) -> tuple[JobDomain, str, int, int]:
@@ -235,12 +264,16 @@ def make_worker(config: WorkerConfig, *, redis: RedisClient, clock: Clock, logge
     )
     _Process.runner = runner
     worker = PlatformWorker(
-        [PlatformQueue(config["queue_name"], connection=redis.connection)],
+        [
+            PlatformQueue(queue_name, connection=redis.connection)
+            for queue_name in (config["queue_name"], low_queue_name(config["queue_name"]))
+        ],
         name=name,
+        queue_class="platform_workers.rq_queue.PlatformQueue",
         connection=redis.connection,
         job_monitoring_interval=RENEWAL_SECONDS,
-        maintenance_interval=RENEWAL_SECONDS,
-        worker_ttl=RENEWAL_SECONDS + 15,
+        maintenance_interval=IDLE_SECONDS,
+        worker_ttl=IDLE_SECONDS + 15,
         log_job_description=False,
     )
     worker.attach(runner, logger)

@@ -34,7 +34,8 @@ class JobRequest(TypedDict):
         job_type: A registered job type.
         payload: What its handler needs; its shape is the type's own.
         user_id: Whose job it is.
-        priority: "normal" when left out; "high" enters at the front of the queue.
+        priority: "normal" when left out; "high" enters at the front of the queue, "low" waits until nothing
+            else does.
         run_after: Not before this time.
         max_attempts: Fewer or more tries than the type's own limit; 1 or more.
         context: Who the job is for (`{"user_id": ..., "email": ...}`), stored as given.
@@ -181,6 +182,7 @@ class JobSubmitter:
             "attempt_count": 0,
             "max_attempts": request.get("max_attempts", limits["max_attempts"]),
             "run": 1,
+            "timeout_seconds": limits["timeout_seconds"],
         }
         if "run_after" in request:
             record["run_after"] = request["run_after"]
@@ -197,7 +199,7 @@ class JobSubmitter:
             "run": 1,
             "attempt": 1,
             "timeout_seconds": self._registry.limits_of(record["job_type"])["timeout_seconds"],
-            "urgent": record["priority"] == "high",
+            "priority": record["priority"],
         }
         call = self._store.create_call(record)
         return self._queue.enqueue(ticket, call, run_at=record.get("run_after"), unless=unless)

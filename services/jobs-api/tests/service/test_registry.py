@@ -11,6 +11,7 @@ from platform_core.job_events import JobDomain
 from platform_core.json_schemas import field_names
 from platform_core.json_values import JsonObject, JsonValue, decode_json
 from platform_workers.handlers import HandlerRegistry, JobResult
+from platform_workers.job_transitions import LogLevel
 from platform_workers.testing import FakeClock, golden_payload_faults
 from service_kit import folder_store
 
@@ -38,6 +39,9 @@ class RecordedRun:
     ) -> None:
         """Keep it."""
         self.told.append((progress, message))
+
+    def log(self, message: str, level: LogLevel = "info") -> None:
+        """Nobody reads it."""
 
 
 @pytest.fixture

@@ -103,6 +103,7 @@ local function reindex(domain, job_id, old, new, now, retention)
   else
     redis.call('ZREM', jobs_key(domain, 'finished'), finished_member(job_id, new))
     redis.call('PERSIST', key)
+    redis.call('PERSIST', key .. ':log')
   end
 end
 

@@ -3,10 +3,13 @@
 --   ARGV     domain, job id, step, now (ms), retention (ms), guard, transition id, event JSON ("" for none),
 --            channel, durable log's length, log level, log message ("" for none),
 --            number of fields to set, field, value, ..., then fields to remove
---   step     started | progress | completed | failed | retried | renewed
+--   step     started | progress | completed | failed | retried | renewed | cancelled | rerun
+--            (which one follows from which status: NEXT below; docs/job-lifecycle.md shows it)
 --   guard    "lease:<token>"     the record's lease must be this one ("lease:" alone: it must have none)
---            "attempt:<run>:<n>" started only: the record must wait for attempt n of this run
+--            "attempt:<run>:<n>" the record must wait for attempt n of this run
 --            "expired"           the record's lease must have run out before now
+--            "run:<n>"           the record must be in this run
+--            "anyone"            whoever holds the lease
 --   Three fields are special: `attempt_count` with value "+1" counts up; `started_at` stays as the first attempt
 --   set it; `locked_until_ms` sets the lease's end in the leases set (not in the hash), "0" takes it away.
 --   returns  {"ok", status, attempt count, run}; also for a repeat of the transition id last applied
@@ -26,6 +29,8 @@ local NEXT = {
   completed = { processing = 'completed' },
   failed = { processing = 'failed', queued = 'failed' },
   retried = { processing = 'queued' },
+  cancelled = { queued = 'cancelled', processing = 'cancelled' },
+  rerun = { failed = 'queued', cancelled = 'queued' },
 }
 
 local old = read_job(key)
@@ -37,10 +42,10 @@ if old.transition_id == transition_id then
   -- The vendor's client sent the script again after a broken connection: it was applied the first time.
   return { 'ok', status, old.attempt_count or '0', old.run or '1' }
 end
-if FINAL[status] then
+local next_status = NEXT[step][status]
+if FINAL[status] and not next_status then
   return { 'final', status }
 end
-local next_status = NEXT[step][status]
 local leases = leases_key(domain, old)
 if string.sub(guard, 1, 6) == 'lease:' then
   if (old.locked_by or '') ~= string.sub(guard, 7) then
@@ -51,7 +56,11 @@ elseif string.sub(guard, 1, 8) == 'attempt:' then
   if guard ~= expected then
     return { 'stale', status }
   end
-else
+elseif string.sub(guard, 1, 4) == 'run:' then
+  if (old.run or '1') ~= string.sub(guard, 5) then
+    return { 'stale', status }
+  end
+elseif guard ~= 'anyone' then
   local ends = redis.call('ZSCORE', leases, job_id)
   if not ends or tonumber(ends) >= now then
     return { 'lease', status }

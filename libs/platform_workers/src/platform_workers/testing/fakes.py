@@ -7,7 +7,7 @@ from typing import TypedDict
 from fakeredis import FakeServer, FakeStrictRedis
 from platform_core.logging import LogField
 
-from platform_workers.job_queue import AttemptTicket
+from platform_workers.job_queue import AttemptName, AttemptTicket
 from platform_workers.lua_scripts import ScriptCall
 from platform_workers.redis import RedisClient
 
@@ -32,12 +32,14 @@ class FakeQueue:
 
     Attributes:
         tickets: Every attempt enqueued, with the time it may start at (None for at once).
+        withdrawn: Every attempt taken back.
     """
 
     def __init__(self, redis: RedisClient, name: str = "default") -> None:
         self._redis = redis
         self._name = name
         self.tickets: list[tuple[AttemptTicket, datetime | None]] = []
+        self.withdrawn: list[AttemptName] = []
 
     @property
     def name(self) -> str:
@@ -58,6 +60,10 @@ class FakeQueue:
         reply = self._redis.run_script(alongside)
         self.tickets.append((ticket, run_at))
         return reply
+
+    def withdraw(self, name: AttemptName) -> None:
+        """Remember it."""
+        self.withdrawn.append(name)
 
 
 class LogLine(TypedDict):

@@ -1,0 +1,64 @@
+"""The work horse's side of being stopped: a signal that a handler can clean up after, and no life of its own.
+
+RQ forks one process, the horse, for each attempt. Its worker stops it with `STOP_SIGNAL`, which raises
+`JobCancelledError` in the handler's main thread, and kills what is left after a while.
+"""
+
+import ctypes
+import os
+import signal
+from contextlib import suppress
+from threading import Timer
+from types import FrameType
+from typing import Final
+
+from platform_workers.errors import JobCancelledError
+
+STOP_SIGNAL: Final = signal.SIGUSR1
+"""Not SIGTERM: that one comes from outside, too, and handlers' own child processes are ended with it."""
+
+STOP_GRACE_SECONDS: Final = 2.5
+"""How long a handler that was told to stop may clean up."""
+
+_PR_SET_PDEATHSIG: Final = 1  # <sys/prctl.h>
+
+
+def stop_horse(pid: int) -> None:
+    """Tell a horse and the processes it started to stop; kill whatever of them is there after the grace."""
+    _signal_group(pid, STOP_SIGNAL)
+    killing = Timer(STOP_GRACE_SECONDS, _signal_group, (pid, signal.SIGKILL))
+    killing.daemon = True
+    killing.start()
+
+
+def _signal_group(pid: int, number: signal.Signals) -> None:
+    # The group is the horse's own and bears its id: no other process gets this id while a member lives.
+    with suppress(ProcessLookupError):
+        os.killpg(pid, number)
+
+
+def raise_when_stopped() -> None:
+    """Have `STOP_SIGNAL` raise `JobCancelledError` in this process's main thread, the first time it comes."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        # A second one must not interrupt the handler's cleaning up.
+        signal.signal(STOP_SIGNAL, signal.SIG_IGN)
+        raise JobCancelledError("the job was cancelled or given to another worker")
+
+    signal.signal(STOP_SIGNAL, stop)
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the system kill this process when its worker has died, so that it does not work on for nobody.
+
+    Linux alone has this; elsewhere the horse is refused when it next says something about its job.
+
+    Args:
+        parent: The worker's process id.
+    """
+    with suppress(AttributeError):
+        libc = ctypes.CDLL(None)
+        _done: int = libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        # It died before the system was told.
+        os.kill(os.getpid(), signal.SIGKILL)
