@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from plant import Plant
 from platform_core.job_events import JobDomain, job_domain
 
 from platform_workers.job_record_store import JobRecordStore
@@ -61,3 +62,8 @@ def free_server() -> Iterator[EmbeddedRedis]:
     yield server
     if server.running:
         server.stop()
+
+
+@pytest.fixture
+def plant(server: EmbeddedRedis, real_redis: RedisClient, domain: JobDomain) -> Plant:
+    return Plant(server, domain)

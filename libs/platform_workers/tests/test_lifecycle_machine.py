@@ -100,7 +100,7 @@ class LifeOfAJob(RuleBasedStateMachine):
 
     @rule(worker=WORKERS, run=st.integers(-1, 0), attempt=st.integers(0, 1))
     def start(self, worker: str, run: int, attempt: int) -> None:
-        """The queue delivers an attempt: the one that is waited for, or a leftover of this or an older run."""
+        """The queue delivers an attempt: the one that is waited for, or a leftover."""
         run, attempt = self.model.run + run, self.model.attempt + attempt
         token = f"{worker}:{run}:{attempt}"
         context = self.context(worker)
@@ -108,9 +108,7 @@ class LifeOfAJob(RuleBasedStateMachine):
             guard=guard_attempt(run, attempt), transition_id=new_token(),
             lease={"token": token, "until": self.runner(worker)._lease(token)["until"]},
         )  # fmt: skip
-        wanted = (
-            self.model.status == "queued" and run == self.model.run and attempt == self.model.attempt + 1
-        )
+        wanted = self.model.status == "queued" and run == self.model.run and attempt == self.model.attempt + 1
         assert self.applied(lambda: context.apply("started", call)) == wanted
         if wanted:
             self.model.status, self.model.attempt, self.model.holder = "processing", attempt, token
@@ -242,7 +240,8 @@ class LifeOfAJob(RuleBasedStateMachine):
         entries = self.redis.xrange("shop:events:log")
         words = [decode_job_event(entry["fields"]["event"])["type"].split(".")[2] for entry in entries]
         assert words == self.model.events
-        ends = [entry["fields"]["run"] for entry, word in zip(entries, words, strict=True) if word != "started"]
+        runs = [entry["fields"]["run"] for entry in entries]
+        ends = [run for run, word in zip(runs, words, strict=True) if word != "started"]
         assert ends == [str(run) for run in self.model.outcomes]
 
     @invariant()
@@ -254,10 +253,9 @@ class LifeOfAJob(RuleBasedStateMachine):
 
 def test_random_histories(server: EmbeddedRedis) -> None:
     LifeOfAJob.redis = server.client()
-    case = LifeOfAJob.TestCase()
+    case = LifeOfAJob.TestCase
     case.settings = settings(
-        max_examples=120, stateful_step_count=40, deadline=None, print_blob=True,
-        suppress_health_check=list(HealthCheck),
-    )  # fmt: skip
-    case.runTest()
+        max_examples=100, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    )
+    case().runTest()
     LifeOfAJob.redis.close()

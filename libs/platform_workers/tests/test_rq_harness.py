@@ -1,150 +1,28 @@
 """Real workers on a real server: whatever happens to a job's process, it ends in one outcome."""
 
-import multiprocessing
-import os
-import signal
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypedDict
 
 import pytest
 from builders import make_record
-from platform_core.errors import JobUserError
-from platform_core.job_events import JobDomain, decode_job_event, default_events_channel, job_domain
-from platform_core.job_types import JobRecord
+from plant import QUEUE, FatePayload, Plant, kill_tree, meet_fate, wait_until
+from platform_core.job_events import JobDomain, job_domain
 from platform_core.json_values import JsonValue
 from rq import Worker
 
 from platform_workers.errors import RedisUnavailableError
-from platform_workers.handlers import HandlerRegistry, JobResult, JobRun
+from platform_workers.handlers import HandlerRegistry
 from platform_workers.job_queue import RqJobQueue
 from platform_workers.job_record_store import JobRecordStore
 from platform_workers.readiness import check_readiness
-from platform_workers.redis import RedisClient
 from platform_workers.rq_harness import (
-    WorkerConfig,
     make_worker,
-    run_rq_worker,
     wait_for_redis,
     work_until_stopped,
 )
 from platform_workers.submission import JobSubmitter
 from platform_workers.testing import EmbeddedRedis, FakeClock, FakeLogger, FakeRedis
-
-QUEUE = "fates"
-
-
-class FatePayload(TypedDict):
-    """What shall happen to the process; `folder` is where the handler and the test meet."""
-
-    fate: str
-    folder: str
-
-
-def meet_fate(payload: FatePayload, job: JobRun) -> JobResult:
-    job.publish_progress(50, "about to meet its fate")
-    folder = Path(payload["folder"])
-    match payload["fate"]:
-        case "raise":
-            raise ValueError("boom")
-        case "user":
-            raise JobUserError("row 3 is empty")
-        case "exit 0":
-            os._exit(0)
-        case "exit 3":
-            os._exit(3)
-        case "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
-        case "hang":
-            threading.Event().wait(60)
-        case "kill once" if job.attempt == 1:
-            os.kill(os.getpid(), signal.SIGKILL)
-        case "wait":
-            (folder / "running").touch()
-            wait_until((folder / "go on").exists)
-        case _:
-            pass
-    return {"result_id": "file-1", "result_bytes": 3}
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    """Return when the condition holds; fail when it does not within so many seconds."""
-    pause = threading.Event()
-    for _ in range(int(seconds / 0.02)):
-        if condition():
-            return
-        pause.wait(0.02)
-    pytest.fail("the condition never held")
-
-
-class Plant:
-    """A domain with its store, its submission and as many real workers as a test starts."""
-
-    def __init__(self, server: EmbeddedRedis, domain: JobDomain) -> None:
-        self.server = server
-        self.redis = server.client()
-        self.registry = HandlerRegistry(domain=domain)
-        self.registry.register("fate.meet", FatePayload, meet_fate, timeout_seconds=2, backoff_seconds=0.1)
-        self.store = JobRecordStore(redis=self.redis, domain=domain)
-        queue = RqJobQueue(redis=self.redis, name=QUEUE)
-        self._submitter = JobSubmitter(store=self.store, queue=queue, registry=self.registry)
-
-    def submit(self, fate: str, *, folder: str = "", max_attempts: int = 1) -> str:
-        record = self._submitter.submit(
-            {
-                "job_type": "fate.meet", "payload": {"fate": fate, "folder": folder}, "user_id": 7,
-                "max_attempts": max_attempts,
-            }
-        )  # fmt: skip
-        return record["job_id"]
-
-    def config(self, *, burst: bool = False) -> WorkerConfig:
-        return {
-            "redis_url": self.server.url,
-            "queue_name": QUEUE,
-            "events_channel": default_events_channel(self.registry.domain),
-            "registry": self.registry,
-            "burst": burst,
-        }
-
-    @contextmanager
-    def worker(self, *, burst: bool = False) -> Iterator[multiprocessing.context.ForkProcess]:
-        """A worker process of its own; told to stop afterwards unless it has ended."""
-        context = multiprocessing.get_context("fork")
-        process = context.Process(target=run_rq_worker, args=(self.config(burst=burst),))
-        process.start()
-        try:
-            yield process
-        finally:
-            process.terminate()
-            process.join(20)
-            assert process.exitcode is not None, "the worker did not stop"
-
-    def record(self, job_id: str) -> JobRecord:
-        record = self.store.load(job_id)
-        assert record is not None
-        return record
-
-    def wait_for_outcome(self, job_id: str) -> JobRecord:
-        wait_until(lambda: self.record(job_id)["status"] in {"completed", "failed"})
-        return self.record(job_id)
-
-    def outcomes(self) -> Counter[str]:
-        """How many outcome events each job has in the durable log."""
-        events = [
-            decode_job_event(entry["fields"]["event"])
-            for entry in self.redis.xrange(f"{self.registry.domain}:events:log")
-        ]
-        return Counter(event["job_id"] for event in events if not event["type"].endswith(".started.v1"))
-
-
-@pytest.fixture
-def plant(server: EmbeddedRedis, real_redis: RedisClient, domain: JobDomain) -> Plant:
-    return Plant(server, domain)
-
 
 DIED = "the worker process ended unexpectedly"
 
@@ -192,14 +70,6 @@ def test_when_the_whole_worker_is_killed_another_one_takes_the_job(plant: Plant,
         record = plant.wait_for_outcome(job_id)
     assert (record["status"], record["attempt_count"]) == ("completed", 2)
     assert plant.outcomes() == Counter([job_id])
-
-
-def kill_tree(pid: int | None) -> None:
-    """SIGKILL a worker with its horse and its scheduler, as a machine that loses power would."""
-    assert pid is not None
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()
-    for victim in (pid, *map(int, children)):
-        os.kill(victim, signal.SIGKILL)
 
 
 def test_a_worker_told_to_stop_finishes_the_job_under_way(plant: Plant, tmp_path: Path) -> None:
@@ -285,7 +155,7 @@ def test_the_lock_of_a_worker_killed_while_it_looked_ends_soon(plant: Plant) -> 
     queue = worker.queues[0]
     assert queue.acquire_maintenance_lock()
     assert not queue.acquire_maintenance_lock()
-    assert 0 < plant.redis.ttl(f"rq:clean_registries:{QUEUE}") <= 60
+    assert 0 < plant.redis.ttl(f"rq:clean_registries:{QUEUE}") <= 15
     queue.release_maintenance_lock()
     assert queue.acquire_maintenance_lock()
 

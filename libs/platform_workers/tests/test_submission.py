@@ -130,9 +130,9 @@ def test_on_rq_the_record_and_the_attempt_appear_together(
     assert submitter.registry is registry
     first = submitter.submit(REQUEST)["job_id"]
     urgent = submitter.submit({**REQUEST, "priority": "high"})["job_id"]
-    later = submitter.submit(
-        {**REQUEST, "run_after": datetime(2100, 1, 1, tzinfo=UTC), "priority": "high"}
-    )["job_id"]
+    later = submitter.submit({**REQUEST, "run_after": datetime(2100, 1, 1, tzinfo=UTC), "priority": "high"})[
+        "job_id"
+    ]
     low = submitter.submit({**REQUEST, "priority": "low"})["job_id"]
     waiting = redis.connection.lrange("rq:queue:images", 0, -1)
     assert waiting == [f"shop-{urgent}-1-1".encode(), f"shop-{first}-1-1".encode()]

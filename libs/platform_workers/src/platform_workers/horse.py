@@ -17,7 +17,7 @@ from platform_workers.errors import JobCancelledError
 STOP_SIGNAL: Final = signal.SIGUSR1
 """Not SIGTERM: that one comes from outside, too, and handlers' own child processes are ended with it."""
 
-STOP_GRACE_SECONDS: Final = 2.5
+STOP_GRACE_SECONDS: Final = 2.0
 """How long a handler that was told to stop may clean up."""
 
 _PR_SET_PDEATHSIG: Final = 1  # <sys/prctl.h>

@@ -48,8 +48,11 @@ whose worker heard of it in no other way: within five seconds.
 IDLE_SECONDS: Final = 5
 """How often an idle worker looks for leases that ran out, and any worker for abandoned attempts."""
 
-ABANDONED_SECONDS: Final = 20
-"""How long RQ believes in an attempt whose worker is silent."""
+ABANDONED_SECONDS: Final = 15
+"""How long RQ believes in an attempt whose worker is silent.
+
+At worst another worker waits this long, then for `rq_queue.TAKEN_SECONDS`, and for each until it looks.
+"""
 
 HORSE_DIED: Final = "the worker process ended unexpectedly"
 """What a job's failure says when its process gave no reason."""

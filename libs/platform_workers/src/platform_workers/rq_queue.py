@@ -22,7 +22,7 @@ MAINTENANCE_SECONDS: Final = 15
 RQ's own quarter of an hour is how long such attempts would lie when a worker is killed while it looks.
 """
 
-TAKEN_SECONDS: Final = 20
+TAKEN_SECONDS: Final = 15
 """How long an attempt may lie between two looks without being begun, before it counts as abandoned.
 
 A worker needs a few milliseconds for it. One that was merely slow finds its attempt refused, and the next

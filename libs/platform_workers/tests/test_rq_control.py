@@ -1,0 +1,194 @@
+"""Cancelling and running again while real workers run the job."""
+
+import os
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from plant import Plant, wait_until
+from typing_extensions import override
+
+from platform_workers.job_control import JobControl, make_job_control
+from platform_workers.job_queue import AttemptName, RqJobQueue
+from platform_workers.job_store import read_log
+from platform_workers.testing import FakeClock, FakeLogger
+
+
+@pytest.fixture
+def long_plant(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> Plant:
+    """The same, with time for handlers that wait."""
+    plant.allow_time(60)
+    return plant
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended (a zombie has)."""
+    try:
+        return ") Z " in Path(f"/proc/{pid}/stat").read_text("ascii")
+    except FileNotFoundError:
+        return True
+
+
+def horse_of(folder: Path) -> int:
+    """The process id that the handler has left."""
+    wait_until(lambda: (folder / "running").exists() and (folder / "running").read_text() != "")
+    return int((folder / "running").read_text())
+
+
+def stop_and_time(control: JobControl, plant: Plant, job_id: str, folder: Path) -> float:
+    """Cancel a running job; how many seconds later its process was gone."""
+    horse = horse_of(folder)
+    began = time.monotonic()
+    control.cancel(plant.domain, job_id)
+    assert plant.record(job_id)["status"] == "cancelled"
+    wait_until(lambda: is_gone(horse))
+    return time.monotonic() - began
+
+
+def test_a_running_job_that_is_cancelled_cleans_up_and_stops_at_once(
+    long_plant: Plant, tmp_path: Path
+) -> None:
+    job_id = long_plant.submit("clean up", folder=str(tmp_path), max_attempts=3)
+    with long_plant.worker():
+        took = stop_and_time(make_job_control(redis=long_plant.redis), long_plant, job_id, tmp_path)
+        after = long_plant.submit("go well")
+        assert long_plant.wait_for_outcome(after)["status"] == "completed"
+    assert took < 2
+    assert (tmp_path / "told").exists()
+    assert not (tmp_path / "scratch").exists()
+    record = long_plant.record(job_id)
+    assert (record["status"], record["attempt_count"], record["error"]) == ("cancelled", 1, "cancelled")
+    assert long_plant.outcomes() == Counter([job_id, after])
+    lines = list(read_log(long_plant.redis, long_plant.domain, job_id))
+    assert lines[-1]["message"] == "cancelled"
+    assert long_plant.redis.keys("shop:jobs:leases:*") == []
+
+
+class DeafQueue(RqJobQueue):
+    """Loses every message to a worker, as pub/sub may."""
+
+    @override
+    def withdraw(self, name: AttemptName) -> None:
+        """Tell nobody."""
+
+
+@pytest.mark.parametrize("fate", ["clean up", "be deaf"])
+def test_a_cancelled_job_stops_within_five_seconds_even_if_its_worker_is_not_told(
+    long_plant: Plant, tmp_path: Path, fate: str
+) -> None:
+    """The renewal finds out; a handler that swallows everything is killed when its grace is over."""
+    job_id = long_plant.submit(fate, folder=str(tmp_path))
+    redis = long_plant.redis
+    control = JobControl(
+        redis=redis, queue_of=lambda name: DeafQueue(redis=redis, name=name), clock=FakeClock(),
+        logger=FakeLogger(),
+    )  # fmt: skip
+    with long_plant.worker():
+        took = stop_and_time(control, long_plant, job_id, tmp_path)
+    assert (tmp_path / "told").exists()
+    assert took < 5
+    assert long_plant.record(job_id)["status"] == "cancelled"
+    assert long_plant.outcomes() == Counter([job_id])
+
+
+def test_a_handler_that_speaks_after_its_job_was_cancelled_is_stopped_there(
+    long_plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where no signal reaches it."""
+    monkeypatch.setattr("platform_workers.rq_harness.stop_horse", lambda pid: None)
+    job_id = long_plant.submit("speak last", folder=str(tmp_path))
+    with long_plant.worker():
+        horse = horse_of(tmp_path)
+        make_job_control(redis=long_plant.redis).cancel(long_plant.domain, job_id)
+        (tmp_path / "go on").touch()
+        wait_until((tmp_path / "told").exists)
+        wait_until(lambda: is_gone(horse))
+    assert long_plant.outcomes() == Counter([job_id])
+
+
+def test_a_job_that_was_cancelled_before_its_turn_never_begins(plant: Plant, tmp_path: Path) -> None:
+    """Also where its attempt is still in the queue."""
+    job_id = plant.submit("note", folder=str(tmp_path))
+    redis = plant.redis
+    JobControl(
+        redis=redis, queue_of=lambda name: DeafQueue(redis=redis, name=name), clock=FakeClock(),
+        logger=FakeLogger(),
+    ).cancel(plant.domain, job_id)  # fmt: skip
+    with plant.worker(burst=True) as process:
+        process.join(60)
+    assert not (tmp_path / "order").exists()
+    assert plant.outcomes() == Counter([job_id])
+
+
+def test_a_failed_and_a_cancelled_job_run_again_as_their_next_run(plant: Plant, tmp_path: Path) -> None:
+    control = make_job_control(redis=plant.redis)
+    failed = plant.submit("kill once", max_attempts=1)
+    cancelled = plant.submit("go well")
+    control.cancel(plant.domain, cancelled)
+    with plant.worker():
+        plant.wait_for_outcome(failed)
+        for job_id in (failed, cancelled):
+            control.rerun(plant.domain, job_id)
+        # It dies once more: the attempts begin anew with the run.
+        wait_until(lambda: plant.record(failed)["status"] == "failed")
+        wait_until(lambda: plant.record(cancelled)["status"] == "completed")
+    for job_id in (failed, cancelled):
+        assert (plant.record(job_id)["run"], plant.record(job_id)["attempt_count"]) == (2, 1)
+    runs = [
+        (entry["fields"]["run"], job_id)
+        for entry in plant.redis.xrange("shop:events:log")
+        for job_id in (failed, cancelled)
+        if job_id in entry["fields"]["event"] and "started" not in entry["fields"]["event"]
+    ]
+    assert sorted(runs) == sorted((run, job_id) for run in ("1", "2") for job_id in (failed, cancelled))
+
+
+def test_a_first_attempt_that_is_in_the_queue_twice_begins_once(plant: Plant, tmp_path: Path) -> None:
+    """What two requests for one run may leave: the second's script changes nothing, but its attempt waits."""
+    job_id = plant.submit("note", folder=str(tmp_path))
+    plant.redis.connection.rpush("rq:queue:fates", f"shop-{job_id}-1-1")
+    with plant.worker(burst=True) as process:
+        process.join(60)
+        assert process.exitcode == 0
+    assert (tmp_path / "order").read_text().splitlines() == [job_id]
+    assert plant.outcomes() == Counter([job_id])
+
+
+def test_a_horse_dies_with_its_worker(long_plant: Plant, tmp_path: Path) -> None:
+    """SIGKILL of the worker's parent process alone: nobody is left who would stop the horse."""
+    long_plant.submit("wait", folder=str(tmp_path))
+    with long_plant.worker() as victim:
+        horse = horse_of(tmp_path)
+        assert victim.pid is not None
+        children = Path(f"/proc/{victim.pid}/task/{victim.pid}/children").read_text("ascii").split()
+        os.kill(victim.pid, signal.SIGKILL)
+        wait_until(lambda: is_gone(horse))
+        for child in children:
+            if not is_gone(int(child)):
+                os.kill(int(child), signal.SIGKILL)  # RQ's scheduler
+
+
+def test_a_worker_that_comes_back_from_a_long_pause_cannot_complete_the_job(
+    long_plant: Plant, tmp_path: Path
+) -> None:
+    """SIGSTOP of worker and horse until the job was given away and done; then they go on."""
+    job_id = long_plant.submit("wait", folder=str(tmp_path), max_attempts=2)
+    with long_plant.worker() as sleeper:
+        horse = horse_of(tmp_path)
+        assert sleeper.pid is not None
+        for pid in (sleeper.pid, horse):
+            os.kill(pid, signal.SIGSTOP)
+        (tmp_path / "go on").touch()
+        # Its lease runs out in 45 s; move it into the past instead of waiting.
+        long_plant.redis.zadd("shop:jobs:leases:fates", {job_id: 1.0})
+        with long_plant.worker():
+            assert long_plant.wait_for_outcome(job_id)["status"] == "completed"
+        done = long_plant.record(job_id)
+        for pid in (horse, sleeper.pid):
+            os.kill(pid, signal.SIGCONT)
+        wait_until(lambda: is_gone(horse))
+        assert long_plant.record(job_id) == done
+    assert done["attempt_count"] == 2
+    assert long_plant.outcomes() == Counter([job_id])
