@@ -15,7 +15,13 @@ from pipeline_kit import (
     heard,
     keys_without_ttl,
 )
-from platform_core.job_events import TURKIC, JobDomain, default_events_channel, make_progress_event
+from platform_core.job_events import (
+    TURKIC,
+    JobDomain,
+    JobFailedV1,
+    default_events_channel,
+    make_progress_event,
+)
 from platform_core.json_values import JsonValue, encode_json
 from platform_workers.event_subscriber import EventLog, Heard
 from platform_workers.job_context import JobContext, make_job_context
@@ -106,8 +112,82 @@ def read_log(redis: RedisClient, intake: Intake, group: str = "notifier") -> lis
     for entry in log.next(0):
         message = entry["message"]
         assert message["kind"] == "event"
-        taken.append(intake.take_logged(message, run=entry["run"], ended_at=NOON))
+        taken.append(
+            intake.take_logged(message, run=entry["run"], ended_at=NOON, cancelled=entry["cancelled"])
+        )
     return taken
+
+
+# -- cancelled, and run again by hand --------------------------------------------------------------------
+
+
+def cancel(job: JobContext) -> None:
+    job.apply("cancelled", job.builder.cancelled(transition_id="c"))
+
+
+def rerun(job: JobContext, run: int) -> None:
+    job.apply("rerun", job.builder.rerun(run=run))
+
+
+CANCELLED: JobFailedV1 = {**failed_event(), "message": "cancelled"}
+SKIPPED: Taken = {"result": "skipped", "reason": "job_cancelled"}
+
+
+@pytest.mark.parametrize("feed", ["live", "log"])
+def test_no_mail_about_a_cancelled_job(
+    redis: RedisClient, clock: FakeClock, intake: Intake, bell: Bell, feed: str
+) -> None:
+    cancel(our_job(redis, clock))
+    if feed == "live":
+        assert intake.take_live(heard(CANCELLED)) == SKIPPED
+    else:
+        assert read_log(redis, intake) == [SKIPPED]
+    assert bell.rung == 0
+
+
+def test_no_mail_either_if_it_was_run_again_before_anybody_read_the_log(
+    redis: RedisClient, clock: FakeClock, intake: Intake, bell: Bell
+) -> None:
+    """By then the record says nothing of the cancelled run: the log has to."""
+    job = our_job(redis, clock)
+    cancel(job)
+    rerun(job, 2)
+    assert intake.take_live(heard(CANCELLED)) == {"result": "left_to_log"}
+    assert read_log(redis, intake) == [SKIPPED]
+    assert bell.rung == 0
+
+
+def test_a_failure_is_told_although_the_next_run_was_cancelled(
+    redis: RedisClient, clock: FakeClock, intake: Intake
+) -> None:
+    job = our_job(redis, clock)
+    job.publish_failed("system", "broken")
+    rerun(job, 2)
+    cancel(job)
+    assert read_log(redis, intake) == [{"result": "queued"}, SKIPPED]
+
+
+def test_each_run_of_a_job_is_notified_anew(
+    redis: RedisClient, clock: FakeClock, intake: Intake, bell: Bell
+) -> None:
+    """Failed, run again by hand, failed again, run again, done: three mails, each with an id of its own."""
+    job = our_job(redis, clock)
+    for run in (1, 2):
+        job.publish_started()
+        job.publish_failed("system", "broken")
+        assert intake.take_live(heard(failed_event())) == {"result": "queued"}
+        rerun(job, run + 1)
+    job.publish_started()
+    job.publish_completed(result_id="r-1", result_bytes=1)
+    assert read_log(redis, intake) == [
+        {"result": "ignored"}, {"result": "known"}, {"result": "ignored"}, {"result": "known"},
+        {"result": "ignored"}, {"result": "queued"},
+    ]  # fmt: skip
+    deliveries = deliveries_of(redis)
+    assert sorted((delivery["run"], delivery["event"]) for delivery in deliveries) == [
+        ("1", "FAILURE"), ("2", "FAILURE"), ("3", "SUCCESS"),
+    ]  # fmt: skip
+    assert bell.rung == 3
 
 
 # -- once, from both feeds ----------------------------------------------------------------------------

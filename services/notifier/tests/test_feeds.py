@@ -101,7 +101,7 @@ class FailingIntake(Intake):
         return self._or_fail(lambda: self._inner.take_live(heard))
 
     @override
-    def take_logged(self, heard: Heard, *, run: int, ended_at: object) -> Taken:
+    def take_logged(self, heard: Heard, *, run: int, ended_at: object, cancelled: bool = False) -> Taken:
         return self._or_fail(lambda: self._inner.take_live(heard))
 
     def _or_fail(self, take: Callable[[], Taken]) -> Taken:

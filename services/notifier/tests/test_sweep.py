@@ -87,7 +87,7 @@ class FaultyIntake(Intake):
         self._faults = list(faults)
 
     @override
-    def take_logged(self, heard: Heard, *, run: int, ended_at: object) -> Taken:
+    def take_logged(self, heard: Heard, *, run: int, ended_at: object, cancelled: bool = False) -> Taken:
         if self._faults:
             raise self._faults.pop(0)
         return self._inner.take_live(heard)

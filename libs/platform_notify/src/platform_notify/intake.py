@@ -109,18 +109,22 @@ class Intake:
         run = 1 if snapshot is None else snapshot["run"]
         return self._take(event, run=run, ended_at=self._clock.now(), snapshot=snapshot)
 
-    def take_logged(self, heard: Heard, *, run: int, ended_at: datetime) -> Taken:
+    def take_logged(self, heard: Heard, *, run: int, ended_at: datetime, cancelled: bool = False) -> Taken:
         """Take an event from the durable log.
 
         Args:
             heard: the event.
             run: the run of the job that it belongs to, from 1.
             ended_at: when it was appended.
+            cancelled: whether that run was cancelled. Its record says it, too, until the job is run again.
         """
         event = heard["event"]
         if not is_outcome(event):
             return {"result": "ignored"}
         snapshot = load_snapshot(self._redis, heard["domain"], event["job_id"])
+        if snapshot is not None and snapshot["run"] != run:
+            # The record has gone on: the status it shows is not that of this run.
+            snapshot["status"] = "cancelled" if cancelled else ""
         return self._take(event, run=run, ended_at=ended_at, snapshot=snapshot)
 
     def _take(self, event: Outcome, *, run: int, ended_at: datetime, snapshot: JobSnapshot | None) -> Taken:

@@ -114,6 +114,7 @@ class LogEntry(TypedDict):
         entry_id: the entry's id, `<milliseconds>-<n>`; the milliseconds are when it was appended.
         domain: whose log it is.
         run: the run of the job that the event belongs to, from 1.
+        cancelled: whether the `failed` that it tells of is that of a cancelled job.
         message: what the entry says.
     """
 
@@ -121,6 +122,7 @@ class LogEntry(TypedDict):
     entry_id: str
     domain: JobDomain
     run: int
+    cancelled: bool
     message: Message
 
 
@@ -443,6 +445,7 @@ def _read_entry(log: str, domain: JobDomain, entry: StreamEntry) -> LogEntry:
         "entry_id": entry["entry_id"],
         "domain": domain,
         "run": int(run) if message["kind"] == "event" else 1,
+        "cancelled": "cancelled" in fields,
         "message": message,
     }
 
@@ -460,5 +463,7 @@ def _stored_entry(gap: LogGap, job: FinishedJob) -> LogEntry:
         "entry_id": f"{job['finished_ms']}-0",
         "domain": gap["domain"],
         "run": job["run"],
+        # Of this run the record itself says it.
+        "cancelled": False,
         "message": message,
     }

@@ -182,7 +182,9 @@ class LogFeed:
         try:
             heard = self._tally.count("log", entry["message"])
             if heard is not None:
-                taken = self._intake.take_logged(heard, run=entry["run"], ended_at=_time_of(entry))
+                taken = self._intake.take_logged(
+                    heard, run=entry["run"], ended_at=_time_of(entry), cancelled=entry["cancelled"]
+                )
                 self._tally.taken("log", taken)
         except RedisUnavailableError:
             raise
