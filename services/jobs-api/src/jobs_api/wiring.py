@@ -11,6 +11,7 @@ from platform_core.job_events import default_events_channel
 from platform_core.logging import configure_logging, get_logger
 from platform_core.queues import FILES_QUEUE
 from platform_workers.event_subscriber import LiveEvents
+from platform_workers.job_control import make_job_control
 from platform_workers.redis import RedisClient, connect
 from platform_workers.rq_harness import WorkerConfig
 from platform_workers.submission import make_submitter
@@ -70,6 +71,7 @@ def assemble_api(
         "redis": redis,
         "files": store,
         "records": JobRecords(redis),
+        "control": make_job_control(redis=redis),
         "submitters": {FILES: make_submitter(redis=redis, queue_name=FILES_QUEUE, registry=registry)},
         "hub": hub,
         "max_upload_bytes": max_upload_bytes,

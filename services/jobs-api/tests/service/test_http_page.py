@@ -114,12 +114,14 @@ def test_a_job_between_two_attempts_says_so(service: Service, redis: RedisClient
     assert "24 Dec 2026, 18:00 UTC" in page
 
 
-def test_a_cancelled_job_says_so(service: Service, redis: RedisClient) -> None:
+def test_a_cancelled_job_says_so(service: Service) -> None:
     job_id = submit(service)
-    redis.hset(job_key(FILES, job_id), {"status": "cancelled", "finished_at": "2026-12-24T18:00:00+00:00"})
+    service["http"].post(f"/v1/jobs/files/{job_id}/cancel").raise_for_status()
     page = page_of(service, job_id)
     assert "Cancelled" in page
+    assert "It was stopped on request, before it was done. It can be started again." in page
     assert "Took" not in page
+    assert "<blockquote>" not in page
 
 
 def test_nothing_a_job_says_becomes_html(service: Service) -> None:

@@ -8,6 +8,7 @@ from litestar.datastructures import State
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
+from jobs_api.http.control import control_routes
 from jobs_api.http.deliveries import delivery_routes
 from jobs_api.http.events import event_routes
 from jobs_api.http.files import file_routes
@@ -38,6 +39,7 @@ def make_app(services: Services) -> Litestar:
         [
             file_routes(services),
             job_routes(services),
+            control_routes(services),
             event_routes(services),
             delivery_routes(services),
             job_type_routes(services),

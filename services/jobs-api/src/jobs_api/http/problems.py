@@ -128,6 +128,20 @@ def submission_unknown(location: str) -> ProblemError:
     )
 
 
+def change_unknown(location: str) -> ProblemError:
+    """Return the problem of a change that Redis did not answer: it may have been made all the same.
+
+    Args:
+        location: where the job is found.
+    """
+    return ProblemError(
+        _later(
+            "change-unknown",
+            f"Redis does not answer. It is not known whether the job was changed; {location} tells.",
+        )
+    )
+
+
 def exception_handler(
     logger: Logger,
 ) -> Callable[[Request[object, object, State], Exception], Response[bytes]]:

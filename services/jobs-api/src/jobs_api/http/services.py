@@ -5,6 +5,7 @@ from typing import TypedDict
 
 from platform_core.job_events import JobDomain
 from platform_core.logging import Logger
+from platform_workers.job_control import JobControl
 from platform_workers.redis import RedisClient
 from platform_workers.submission import JobSubmitter
 
@@ -20,6 +21,7 @@ class Services(TypedDict):
         redis: the connection, for readiness.
         files: uploads and results.
         records: jobs, for reading.
+        control: cancels jobs and runs them again.
         submitters: what takes jobs, by domain.
         hub: live events.
         max_upload_bytes: the largest file that is taken.
@@ -30,6 +32,7 @@ class Services(TypedDict):
     redis: RedisClient
     files: FileStore
     records: JobRecords
+    control: JobControl
     submitters: Mapping[JobDomain, JobSubmitter]
     hub: EventHub
     max_upload_bytes: int

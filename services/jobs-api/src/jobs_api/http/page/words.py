@@ -11,6 +11,7 @@ Tone: TypeAlias = Literal["calm", "good", "bad"]
 
 USER_ADVICE: Final = "The file or the options are at fault. Mend them and submit the job again."
 SYSTEM_ADVICE: Final = "This is a fault on our side, not of your file. You can submit the job again later."
+CANCELLED_ADVICE: Final = "It was stopped on request, before it was done. It can be started again."
 RETRY_ADVICE: Final = "It will be tried again by itself."
 QUEUED_ADVICE: Final = "It begins as soon as a worker is free. You can close this page; the job goes on."
 
@@ -82,7 +83,7 @@ def page_words(record: JobRecord) -> PageWords:
         "running": status == "processing",
         "step": record["message"] or "",
         "outcome": (record["message"] or "") if status == "completed" else "",
-        "error": "" if status == "completed" else record["error"] or "",
+        "error": "" if status in {"completed", "cancelled"} else record["error"] or "",
         "advice": _advice(record),
         "size": human_size(record["result_bytes"]) if "result_bytes" in record else "",
         "facts": _facts(record),
@@ -93,6 +94,8 @@ def _advice(record: JobRecord) -> str:
     match record["status"]:
         case "failed":
             return USER_ADVICE if record.get("error_kind") == "user" else SYSTEM_ADVICE
+        case "cancelled":
+            return CANCELLED_ADVICE
         case "queued" | "processing" if record["error"]:
             return RETRY_ADVICE
         case "queued":
