@@ -4,12 +4,13 @@ import os
 import pty
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
-from platform_core.json_values import decode_json
+from platform_core.json_values import JsonObject, decode_json
 from platform_workers.testing import EmbeddedRedis
 from platform_workers.testing.embedded_redis import free_port
 from process_kit import (
@@ -104,6 +105,39 @@ def test_a_program_reads_json_lines(platform: Running, csv_file: Path) -> None:
     last = lines[-1]
     assert isinstance(last, dict)
     assert last["event"] == "state"
+
+
+def test_a_running_job_that_is_cancelled_stops_within_five_seconds_and_leaves_no_file(
+    platform: Running,
+) -> None:
+    """A file that takes a minute to read; its handler has a copy of it in the work folder."""
+    work = platform["folder"] / "work"
+    with httpx.Client(base_url=platform["url"], trust_env=False, timeout=PATIENCE) as http:
+        long_file = b"a,b,c\n" + b"1,2.5,x\n" * 8_000_000
+        file_id = decode_object(http.post("/v1/files", content=long_file))["file_id"]
+        body: JsonObject = {
+            "job_type": "csv.column_stats", "user_id": 1, "payload": {"file_id": file_id},
+            "max_attempts": 3,
+        }  # fmt: skip
+        address = f"/v1/jobs/files/{decode_object(http.post('/v1/jobs', json=body))['job_id']}"
+        wait_until(lambda: decode_object(http.get(address))["progress"] not in {None, 0})
+        assert len(list(work.iterdir())) == 1
+        began = time.monotonic()
+        assert decode_object(http.post(f"{address}/cancel"))["status"] == "cancelled"
+        wait_until(lambda: list(work.iterdir()) == [])
+        assert time.monotonic() - began < 5
+        again = decode_object(http.post(f"{address}/retry"))
+        assert (again["status"], again["run"]) == ("queued", 2)
+        wait_until(lambda: decode_object(http.get(address))["progress"] not in {None, 0})
+        http.post(f"{address}/cancel").raise_for_status()
+        wait_until(lambda: list(work.iterdir()) == [])
+
+
+def decode_object(answer: httpx.Response) -> JsonObject:
+    """Return an answer's JSON object."""
+    value = decode_json(answer.raise_for_status().content)
+    assert isinstance(value, dict)
+    return value
 
 
 def test_memory_stays_flat_for_large_files(platform: Running) -> None:
