@@ -27,6 +27,8 @@ OPTIONAL_FIELDS: Final = (
     "result_bytes", "error_kind", "timeout_seconds", "context", "notifications", "request_digest",
 )  # fmt: skip
 
+OptionalText = Literal["locked_by", "result_id", "request_digest"]
+OptionalNumber = Literal["result_bytes", "timeout_seconds"]
 OptionalTime = Literal["run_after", "started_at", "finished_at", "locked_until"]
 
 
@@ -102,25 +104,23 @@ class JobRecordEncoder:
         for name in _TIMES:
             if name in raw:
                 record[name] = parse_datetime_field(raw, name)
-        if "locked_by" in raw:
-            record["locked_by"] = raw["locked_by"]
-        if "result_id" in raw:
-            record["result_id"] = raw["result_id"]
-        if "result_bytes" in raw:
-            record["result_bytes"] = parse_int_field(raw, "result_bytes")
+        for number in _NUMBERS:
+            if number in raw:
+                record[number] = parse_int_field(raw, number)
+        for text in _TEXTS:
+            if text in raw:
+                record[text] = raw[text]
         if "error_kind" in raw:
             record["error_kind"] = _parse_error_kind(raw)
-        if "timeout_seconds" in raw:
-            record["timeout_seconds"] = parse_int_field(raw, "timeout_seconds")
         if "context" in raw:
             record["context"] = decode_json(raw["context"])
         if "notifications" in raw:
             record["notifications"] = decode_json(raw["notifications"])
-        if "request_digest" in raw:
-            record["request_digest"] = raw["request_digest"]
         return record
 
 
+_TEXTS: Final[tuple[OptionalText, ...]] = ("locked_by", "result_id", "request_digest")
+_NUMBERS: Final[tuple[OptionalNumber, ...]] = ("result_bytes", "timeout_seconds")
 _TIMES: Final[tuple[OptionalTime, ...]] = ("run_after", "started_at", "finished_at", "locked_until")
 
 

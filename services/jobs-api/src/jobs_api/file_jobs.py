@@ -105,8 +105,8 @@ class FileJobs:
     def _folder_of(self, job: JobRun) -> Iterator[Path]:
         """Give this attempt a folder of its own, empty, and remove it afterwards.
 
-        Never a folder that another attempt can have: when only the parent of a worker's process is killed,
-        its attempt goes on, beside the one that takes its place.
+        Never a folder that another attempt can have: one whose worker was silent for too long may go on for a
+        moment, beside the one that takes its place.
         """
         remove_leftovers(self._work_folder, before=self._clock.now() - self._leftover_age)
         self._work_folder.mkdir(parents=True, exist_ok=True)
