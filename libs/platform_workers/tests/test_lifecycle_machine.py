@@ -255,7 +255,7 @@ def test_random_histories(server: EmbeddedRedis) -> None:
     LifeOfAJob.redis = server.client()
     case = LifeOfAJob.TestCase
     case.settings = settings(
-        max_examples=100, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+        max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
     )
     case().runTest()
     LifeOfAJob.redis.close()

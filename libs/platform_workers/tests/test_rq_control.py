@@ -1,5 +1,6 @@
 """Cancelling and running again while real workers run the job."""
 
+import multiprocessing
 import os
 import signal
 import time
@@ -10,9 +11,12 @@ import pytest
 from plant import Plant, wait_until
 from typing_extensions import override
 
+from platform_workers.errors import JobCancelledError
+from platform_workers.horse import STOP_SIGNAL, die_with_parent, stoppable
 from platform_workers.job_control import JobControl, make_job_control
 from platform_workers.job_queue import AttemptName, RqJobQueue
 from platform_workers.job_store import read_log
+from platform_workers.rq_harness import make_worker
 from platform_workers.testing import FakeClock, FakeLogger
 
 
@@ -48,14 +52,16 @@ def stop_and_time(control: JobControl, plant: Plant, job_id: str, folder: Path) 
 
 
 def test_a_running_job_that_is_cancelled_cleans_up_and_stops_at_once(
-    long_plant: Plant, tmp_path: Path
+    long_plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Its worker is told: no renewal finds out for it here."""
+    monkeypatch.setattr("platform_workers.rq_harness.RENEWAL_SECONDS", 30)
     job_id = long_plant.submit("clean up", folder=str(tmp_path), max_attempts=3)
     with long_plant.worker():
         took = stop_and_time(make_job_control(redis=long_plant.redis), long_plant, job_id, tmp_path)
         after = long_plant.submit("go well")
         assert long_plant.wait_for_outcome(after)["status"] == "completed"
-    assert took < 2
+    assert took < 5
     assert (tmp_path / "told").exists()
     assert not (tmp_path / "scratch").exists()
     record = long_plant.record(job_id)
@@ -192,3 +198,35 @@ def test_a_worker_that_comes_back_from_a_long_pause_cannot_complete_the_job(
         assert long_plant.record(job_id) == done
     assert done["attempt_count"] == 2
     assert long_plant.outcomes() == Counter([job_id])
+
+
+def test_a_horse_whose_worker_died_before_it_could_ask_ends_itself() -> None:
+    horse = multiprocessing.get_context("fork").Process(target=die_with_parent, args=(0,))
+    horse.start()
+    horse.join(10)
+    assert horse.exitcode == 1
+
+
+def test_the_signal_raises_once_and_only_while_the_attempt_runs() -> None:
+    """Raised in RQ's own code after the attempt, it would make the horse a second worker."""
+    before = signal.getsignal(STOP_SIGNAL)
+    told = 0
+    try:
+        with stoppable():
+            try:
+                os.kill(os.getpid(), STOP_SIGNAL)
+            except JobCancelledError:
+                told += 1
+            os.kill(os.getpid(), STOP_SIGNAL)
+        with stoppable():
+            pass
+        os.kill(os.getpid(), STOP_SIGNAL)
+    finally:
+        signal.signal(STOP_SIGNAL, before)
+    assert told == 1
+
+
+def test_there_is_not_always_a_horse_to_stop(plant: Plant) -> None:
+    """RQ stops it at a command that comes late, too. Process group 0 would be the worker's own."""
+    worker = make_worker(plant.config(), redis=plant.redis, clock=FakeClock(), logger=FakeLogger())
+    worker.kill_horse()

@@ -338,7 +338,7 @@ class AttemptRunner:
         """Run the handler; its result, or why it failed.
 
         Raises:
-            TransitionRefusedError: The job was given away, or ended, meanwhile.
+            JobCancelledError: The job was given away, or ended, meanwhile.
         """
         job_id = record["job_id"]
         bound = self._bind(record)
@@ -354,8 +354,6 @@ class AttemptRunner:
                 "message": bounded_text(str(error), MAX_MESSAGE_LENGTH),
                 "may_retry": False,
             }
-        except TransitionRefusedError:
-            raise  # the job is no longer this worker's: it has nothing more to say about it
         except self._env["timeout_error"]:
             limit = self._env["registry"].get(record["job_type"])["limits"]["timeout_seconds"]
             self._logger.error("worker.attempt_timed_out", job_id=job_id, timeout_seconds=limit)

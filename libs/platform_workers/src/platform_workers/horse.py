@@ -7,7 +7,8 @@ RQ forks one process, the horse, for each attempt. Its worker stops it with `STO
 import ctypes
 import os
 import signal
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from threading import Timer
 from types import FrameType
 from typing import Final
@@ -37,8 +38,13 @@ def _signal_group(pid: int, number: signal.Signals) -> None:
         os.killpg(pid, number)
 
 
-def raise_when_stopped() -> None:
-    """Have `STOP_SIGNAL` raise `JobCancelledError` in this process's main thread, the first time it comes."""
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """While the block runs, `STOP_SIGNAL` raises `JobCancelledError` in the main thread, once.
+
+    Before the block the signal ends the process: nothing has begun. Afterwards it is ignored: raised where RQ
+    ends the horse, it would lead out of the horse's code into the worker's, of which the horse is a copy.
+    """
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         # A second one must not interrupt the handler's cleaning up.
@@ -46,6 +52,10 @@ def raise_when_stopped() -> None:
         raise JobCancelledError("the job was cancelled or given to another worker")
 
     signal.signal(STOP_SIGNAL, stop)
+    try:
+        yield
+    finally:
+        signal.signal(STOP_SIGNAL, signal.SIG_IGN)
 
 
 def die_with_parent(parent: int) -> None:
@@ -61,4 +71,4 @@ def die_with_parent(parent: int) -> None:
         _done: int = libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         # It died before the system was told.
-        os.kill(os.getpid(), signal.SIGKILL)
+        os._exit(1)

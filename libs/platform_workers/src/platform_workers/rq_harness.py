@@ -30,7 +30,7 @@ from typing_extensions import override
 from platform_workers.attempts import AttemptRunner, random_jitter
 from platform_workers.errors import RedisUnavailableError
 from platform_workers.handlers import HandlerRegistry
-from platform_workers.horse import die_with_parent, raise_when_stopped, stop_horse
+from platform_workers.horse import die_with_parent, stop_horse, stoppable
 from platform_workers.job_context import new_token
 from platform_workers.job_queue import RqJobQueue, low_queue_name
 from platform_workers.job_record_store import JobRecordStore
@@ -96,7 +96,8 @@ class _Process:
 
 def run_attempt(domain: str, job_id: str, run: int, attempt: int) -> None:
     """Run one attempt in the work horse (RQ calls this; see `job_queue.ATTEMPT_FUNCTION`)."""
-    runner_for(_Process.runner, job_domain(domain)).run(job_id, run, attempt)
+    with stoppable():
+        runner_for(_Process.runner, job_domain(domain)).run(job_id, run, attempt)
 
 
 def runner_for(runner: AttemptRunner, domain: JobDomain) -> AttemptRunner:
@@ -162,10 +163,9 @@ class PlatformWorker(Worker):
 
     @override
     def setup_work_horse_signals(self) -> None:
-        """In the horse: be stopped by its worker, and end with it."""
+        """In the horse: end with the worker."""
         set_up: Callable[[], None] = super().setup_work_horse_signals
         set_up()
-        raise_when_stopped()
         die_with_parent(self._parent)
 
     @override
