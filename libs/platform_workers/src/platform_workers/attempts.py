@@ -14,11 +14,11 @@ from typing import Final, TypedDict, final
 
 from platform_core.clock import Clock, to_millis
 from platform_core.errors import DecodeError, JobUserError
-from platform_core.job_events import ErrorKind, JobDomain, encode_job_event, make_completed_event
+from platform_core.job_events import ErrorKind, encode_job_event, make_completed_event
 from platform_core.job_types import JobRecord, job_key
-from platform_core.json_values import JsonValue
 from platform_core.logging import Logger
 
+from platform_workers.attempt_run import AttemptRun
 from platform_workers.errors import (
     JobCancelledError,
     JobNotFoundError,
@@ -34,7 +34,6 @@ from platform_workers.job_store import parse_int_field
 from platform_workers.job_transitions import (
     GUARD_EXPIRED,
     Lease,
-    LogLevel,
     TransitionBuilder,
     bounded_text,
     guard_attempt,
@@ -112,50 +111,6 @@ def backoff_seconds(base: float, attempt: int, jitter: float) -> float:
 def random_jitter() -> float:
     """Return a random number from 0 to 1."""
     return _RANDOM.random()
-
-
-class _Run:
-    """The handler's view of its attempt (`JobRun`)."""
-
-    def __init__(self, context: JobContext, *, attempt: int, logger: Logger) -> None:
-        self._context = context
-        self._attempt = attempt
-        self._logger = logger
-
-    @property
-    def domain(self) -> JobDomain:
-        return self._context.identity["domain"]
-
-    @property
-    def job_id(self) -> str:
-        return self._context.identity["job_id"]
-
-    @property
-    def user_id(self) -> int:
-        return self._context.identity["user_id"]
-
-    @property
-    def attempt(self) -> int:
-        return self._attempt
-
-    def publish_progress(
-        self, progress: int, message: str | None = None, *, payload: JsonValue = None
-    ) -> None:
-        try:
-            self._context.publish_progress(progress, message, payload=payload)
-        except RedisUnavailableError as error:
-            # Progress is for watchers alone: a job must not fail because one step could not be told.
-            self._logger.warning("worker.progress_not_published", job_id=self.job_id, error=str(error))
-        except TransitionRefusedError as error:
-            raise JobCancelledError(str(error)) from error
-
-    def log(self, message: str, level: LogLevel = "info") -> None:
-        try:
-            self._context.write_log(message, level)
-        except RedisUnavailableError as error:
-            self._logger.warning("worker.line_not_logged", job_id=self.job_id, error=str(error))
-        except TransitionRefusedError as error:
-            raise JobCancelledError(str(error)) from error
 
 
 class AttemptRunner:
@@ -345,7 +300,7 @@ class AttemptRunner:
         if not callable(bound):
             return bound
         try:
-            result = bound(_Run(context, attempt=attempt, logger=self._logger))
+            result = bound(AttemptRun(context, attempt=attempt, logger=self._logger))
             _check_result(record, context, result)
             return result
         except JobUserError as error:
