@@ -170,7 +170,8 @@ def test_a_horse_dies_with_its_worker(long_plant: Plant, tmp_path: Path) -> None
         assert victim.pid is not None
         children = Path(f"/proc/{victim.pid}/task/{victim.pid}/children").read_text("ascii").split()
         os.kill(victim.pid, signal.SIGKILL)
-        wait_until(lambda: is_gone(horse))
+        # Its handler would wait for longer.
+        wait_until(lambda: is_gone(horse), 10)
         for child in children:
             if not is_gone(int(child)):
                 os.kill(int(child), signal.SIGKILL)  # RQ's scheduler
