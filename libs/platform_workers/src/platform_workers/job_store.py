@@ -22,8 +22,8 @@ from platform_workers.redis import RedisClient
 DEFAULT_RETENTION = timedelta(days=30)
 """How long a finished record stays before it expires with its index entries."""
 
-JOB_SAVE = load_script(SCRIPTS, "job_index", "job_save")
-JOBS_PURGE = load_script(SCRIPTS, "job_index", "jobs_purge")
+JOB_SAVE = load_script(SCRIPTS, "job_buckets", "job_index", "job_save")
+JOBS_PURGE = load_script(SCRIPTS, "job_buckets", "job_index", "jobs_purge")
 
 _MAX_DIGITS: Final = 19  # of a signed 64-bit number
 
