@@ -135,8 +135,9 @@ end
 -- Remove up to `limit` of the oldest finished jobs whose hash has expired already from every index. For who reads:
 -- it knows no retention, and takes nothing away that is still there.
 local function purge_expired(domain, limit)
-  for _, member in ipairs(redis.call('ZRANGE', jobs_key(domain, 'finished'), 0, limit - 1)) do
-    if redis.call('EXISTS', domain .. ':job:' .. string.match(member, '^%S*')) == 1 then
+  for _ = 1, limit do
+    local member = redis.call('ZRANGE', jobs_key(domain, 'finished'), 0, 0)[1]
+    if not member or redis.call('EXISTS', domain .. ':job:' .. string.match(member, '^%S*')) == 1 then
       return
     end
     forget(domain, member)

@@ -19,7 +19,7 @@ local fields = { 'status', 'job_type', 'user_id', unpack(ARGV, 11) }
 purge_expired(domain, 100)
 
 local function rank_after(score, job_id)
-  local stood = redis.call('ZSCORE', index, job_id)
+  local stood = tonumber(redis.call('ZSCORE', index, job_id) or nil)
   if stood ~= score then
     redis.call('ZADD', index, score, job_id)
   end
@@ -33,55 +33,59 @@ local function rank_after(score, job_id)
   end
   -- Another job took the id since then, and stands elsewhere.
   redis.call('ZADD', index, stood, job_id)
-  return tonumber(stood) > tonumber(score) and rank + 1 or rank
+  return stood > score and rank + 1 or rank
 end
 
--- A record that has expired, or is another job's by now, has left its entry here.
-local function belongs(values)
-  return values[1] and (filter.status == '' or filter.status == values[1])
+-- The record is asked, too: somebody may have written it past the index.
+local function matches(values)
+  return (filter.status == '' or filter.status == values[1])
     and (filter.job_type == '' or filter.job_type == values[2])
     and (filter.user_id == '' or filter.user_id == values[3])
 end
 
 local start = 0
 if at_score ~= '' then
-  start = rank_after(at_score, at_id)
+  start = rank_after(tonumber(at_score), at_id)
 end
 if before ~= '' then
   start = math.max(start, redis.call('ZCOUNT', index, before, '+inf'))
 end
 
 local reply = { 'end', '', '' }
-local found, looked, stale = 0, 0, {}
-while found < wanted and reply[1] == 'end' do
-  local entries = redis.call('ZREVRANGE', index, start + looked, start + looked + wanted - found - 1, 'WITHSCORES')
-  if #entries == 0 then
+local found, looked, expired = 0, 0, {}
+while found < wanted do
+  if looked >= looks then
+    reply[1] = 'more'
     break
   end
+  local last = start + looked + math.min(wanted - found, looks - looked) - 1
+  local entries = redis.call('ZREVRANGE', index, start + looked, last, 'WITHSCORES')
   for i = 1, #entries, 2 do
     local job_id, score = entries[i], entries[i + 1]
     if tonumber(score) < low then
       entries = {}
-      looks = 0
       break
     end
     local values = redis.call('HMGET', domain .. ':job:' .. job_id, unpack(fields))
-    if belongs(values) then
+    if not values[1] then
+      expired[#expired + 1] = job_id
+    elseif matches(values) then
       found = found + 1
       reply[#reply + 1] = job_id
       reply[#reply + 1] = score
       for n = 4, #fields do
         reply[#reply + 1] = values[n] or ''
       end
-    else
-      stale[#stale + 1] = job_id
     end
     looked = looked + 1
     reply[2], reply[3] = score, job_id
   end
-  if looked >= looks then
-    reply[1] = 'more'
+  if #entries == 0 then
+    break
   end
 end
-leave(index, stale)
+-- So that nobody looks at them again.
+for _, job_id in ipairs(expired) do
+  redis.call('ZREM', index, job_id)
+end
 return reply
