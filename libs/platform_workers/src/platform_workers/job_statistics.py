@@ -7,9 +7,11 @@ buckets, however many jobs there are.
 Durations are counted in bins that grow by a tenth. A percentile is right within 5 % (and a millisecond).
 """
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 from math import ceil
 from typing import Final, Literal, TypeAlias, TypedDict
 
@@ -75,8 +77,8 @@ class JobStatistics(TypedDict):
 
     Attributes:
         window: "1h" in steps of 5 minutes, "24h" of an hour, "7d" of 6 hours.
-        begins: Where the first step begins (UTC). The present step is the last one, so the window is up to one
-            step shorter than its name says.
+        begins: Where the first step begins (UTC). The present step is the last one, so the window is up to
+            one step shorter than its name says.
         ends: The present.
         counts: How many jobs have each status now.
         by_type: The same for each job type that has a job.
@@ -172,18 +174,13 @@ def percentiles(bins: Mapping[int, int]) -> DurationPercentiles | None:
         bins: How many durations each bin has; bin 0 is less than a millisecond, bin n from 1 on is up to
             `BIN_BASE ** (n - 1)` milliseconds.
     """
-    total = sum(bins.values())
-    if total == 0:
+    ordered = sorted(bins)
+    ends = list(accumulate(bins[number] for number in ordered))
+    if not ends:
         return None
-    found: list[float] = []
-    for share in PERCENTILES:
-        left = ceil(share * total)
-        for number in sorted(bins):
-            left -= bins[number]
-            if left <= 0:
-                found.append(_seconds_of(number))
-                break
-    p50, p95, p99 = found
+    p50, p95, p99 = (
+        _seconds_of(ordered[bisect_left(ends, ceil(share * ends[-1]))]) for share in PERCENTILES
+    )
     return {"p50": p50, "p95": p95, "p99": p99}
 
 
