@@ -17,6 +17,7 @@ from platform_core.job_types import (
     BaseJobStatus,
     JobRecord,
     JobStatusLiteral,
+    is_outcome,
 )
 
 from platform_workers.errors import JobExistsError
@@ -215,6 +216,27 @@ def test_a_new_job_under_the_id_of_an_expired_one_is_another_job(
     clock.advance(60 * 86_400)
     assert store.purge() == 0
     assert store.load("job-1") is not None
+
+
+@pytest.mark.parametrize("status", JOB_STATUSES)
+def test_the_expiry_of_an_old_job_leaves_the_new_one_of_its_id_alone(
+    store: JobRecordStore, redis: RedisClient, clock: FakeClock, status: JobStatusLiteral
+) -> None:
+    """An idempotency key gives the same id after a month, perhaps to another type and user."""
+    store.save({**make_record(status="failed"), "job_type": "old", "user_id": 1})
+    redis.delete("shop:job:job-1")
+    clock.advance(31 * 86_400)
+    store.save({**make_record("job-1", status), "created_at": clock.now()})
+    store.purge()
+    assert store.load("job-1") is not None
+    expected = [
+        f"{head}{rest}"
+        for head in ("", f"status:{status}:")
+        for rest in ("type:image.resize", "type:image.resize:user:7", "user:7")
+    ]
+    more = ["all", f"status:{status}"] + (["finished"] if is_outcome(status) else [])
+    assert index_entries(redis, "job-1") == sorted([*expected, *more])
+    assert redis.smembers("shop:jobs:types") == ["image.resize"]
 
 
 @pytest.mark.parametrize(

@@ -110,11 +110,45 @@ local function leave_all(domain, job_id, job_type, user_id)
   tidy_types(domain, job_type)
 end
 
+-- The record that is there under the id of an expired job, if it is another job's: an id can come again (a team's
+-- own, or that of an idempotency key).
+local function successor(domain, job_id, member)
+  local values = redis.call('HMGET', domain .. ':job:' .. job_id, 'status', 'job_type', 'user_id')
+  local record = { status = values[1] or nil, job_type = values[2] or nil, user_id = values[3] or nil }
+  if record.status and not (FINAL[record.status] and finished_member(job_id, record) == member) then
+    return record
+  end
+  return nil
+end
+
+-- Of the old job's entries remove those that are not the other job's too.
+local function leave_to(domain, job_id, record, job_type, user_id)
+  local own_type, own_user = index_words(record)
+  for _, status in ipairs({ 'completed', 'failed', 'cancelled', 'none' }) do
+    local own = {}
+    for _, name in ipairs(sets_of(domain, record.status == status and status or nil, own_type, own_user)) do
+      own[name] = true
+    end
+    for _, name in ipairs(sets_of(domain, FINAL[status] and status or nil, job_type, user_id)) do
+      if not own[name] then
+        redis.call('ZREM', name, job_id)
+      end
+    end
+  end
+  tidy_types(domain, job_type)
+end
+
 -- Remove one finished job from every index, with hash and log. `member` is its entry in the finished set.
 local function forget(domain, member)
   redis.call('ZREM', jobs_key(domain, 'finished'), member)
   local job_id, job_type, user_id = string.match(member, '^(%S+) (%S+) (%S+)$')
-  if job_id then
+  if not job_id then
+    return
+  end
+  local record = successor(domain, job_id, member)
+  if record then
+    leave_to(domain, job_id, record, job_type, user_id)
+  else
     leave_all(domain, job_id, job_type, user_id)
     redis.call('DEL', domain .. ':job:' .. job_id, domain .. ':job:' .. job_id .. ':log')
   end
