@@ -289,9 +289,14 @@ def test_every_outcome_clears_a_few_expired_ones(
 def test_a_finished_record_that_is_queued_again_does_not_expire(
     store: JobRecordStore, redis: RedisClient
 ) -> None:
+    """Nor does its log: it would end in the middle of the new run."""
+    redis.run_script(store.create_call(make_record()))
     store.save(make_record(status="failed"))
+    assert redis.ttl("shop:job:job-1") > 0
+    assert redis.ttl("shop:job:job-1:log") > 0
     store.save(make_record(status="queued"))
     assert redis.ttl("shop:job:job-1") == -1
+    assert redis.ttl("shop:job:job-1:log") == -1
     assert redis.keys("shop:jobs:finished") == []
 
 

@@ -178,9 +178,7 @@ def percentiles(bins: Mapping[int, int]) -> DurationPercentiles | None:
     ends = list(accumulate(bins[number] for number in ordered))
     if not ends:
         return None
-    p50, p95, p99 = (
-        _seconds_of(ordered[bisect_left(ends, ceil(share * ends[-1]))]) for share in PERCENTILES
-    )
+    p50, p95, p99 = (_seconds_of(ordered[bisect_left(ends, ceil(share * ends[-1]))]) for share in PERCENTILES)
     return {"p50": p50, "p95": p95, "p99": p99}
 
 
