@@ -7,10 +7,8 @@ completed or failed), only that many go to the server at once. The server and th
 import argparse
 import hashlib
 import os
-import platform
 import random
 import re
-import resource
 import sys
 import tempfile
 import time
@@ -24,6 +22,7 @@ from pathlib import Path
 from typing import Final, TypedDict
 
 import httpx
+from bench_kit import cpu_of_children, machine
 from local_platform import BIN, START_SECONDS, PlatformError, Process, answers, wait_until, what_ended
 from platform_core.clock import to_millis
 from platform_core.job_events import JobDomain, default_events_channel, job_domain
@@ -96,7 +95,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--reads", type=int, default=300, help="reads of each kind in a round")
     parser.add_argument("--rounds", type=int, default=3, help="rounds; of each figure the best one counts")
     options = parser.parse_args(arguments, _Options())
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    print(machine())
     worst = [measure(count, options.reads, options.rounds) for count in (options.small, options.jobs)]
     print(f"worst p99 over HTTP: {worst[0]:.1f} ms and {worst[1]:.1f} ms; the goal is {GOAL_MS:g} ms")
     return 1 if worst[1] > GOAL_MS else 0
@@ -275,12 +274,6 @@ def running_api(redis_url: str) -> Iterator[httpx.Client]:
                 yield http
         finally:
             process.stop()
-
-
-def cpu_of_children() -> float:
-    """Return the seconds of CPU that ended processes of ours have used."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
 
 
 def cpu_of_server(redis: RedisClient) -> float:
