@@ -4,7 +4,6 @@ Everything is real but Mailtrap: a Redis server, the `notifier run` process, TLS
 """
 
 import argparse
-import resource
 import statistics
 import sys
 import tempfile
@@ -14,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, TypedDict
 
-from bench_kit import TimedServer, machine, notifier, single_mail, wait_until
+from bench_kit import TimedServer, cpu_of_children, machine, notifier, single_mail, wait_until
 from platform_core.clock import SystemClock
 from platform_core.job_events import TURKIC
 from platform_core.notifications import EventWord
@@ -107,12 +106,6 @@ def throughput(mails: int, delay: float, run: int) -> Throughput:
         f" {result['lost']} lost, {result['twice']} twice"
     )
     return result
-
-
-def cpu_of_children() -> float:
-    """Return the seconds of CPU that ended processes of ours have used, which no other load can blur much."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
 
 
 def latency(count: int) -> Iterator[float]:

@@ -21,12 +21,12 @@ from chaos.jobs import CHAOS, PlannedJob
 
 LIVES_FOR_EVER: Final = re.compile(
     r"platform:domains"
-    r"|[a-z_]+:jobs:(all|finished|leases|totals|status:.+|type:.+|user:.+)"
+    r"|[a-z_]+:jobs:(all|finished|types|leases:.+|status:.+|type:.+|user:.+)"
     r"|[a-z_]+:events:log"
     r"|notify:(due|dead):[a-z]+"
     r"|rq:.+"
 )
-"""Keys that have no time to live: indexes, counters, the bounded logs, the sets of waiting and dead
+"""Keys that have no time to live: indexes, the bounded logs, the sets of waiting and dead
 deliveries, and what RQ keeps for itself."""
 
 FINAL: Final = frozenset({"completed", "failed", "cancelled"})

@@ -4,6 +4,7 @@
 in `platform_workers.job_record_store`. Contract: DESIGN section 3.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Generic, Literal, Protocol, TypeVar
@@ -22,10 +23,14 @@ from platform_workers.redis import RedisClient
 DEFAULT_RETENTION = timedelta(days=30)
 """How long a finished record stays before it expires with its index entries."""
 
-JOB_SAVE = load_script(SCRIPTS, "job_index", "job_save")
-JOBS_PURGE = load_script(SCRIPTS, "job_index", "jobs_purge")
+JOB_SAVE = load_script(SCRIPTS, "job_buckets", "job_index", "job_save")
+JOBS_PURGE = load_script(SCRIPTS, "job_buckets", "job_index", "jobs_purge")
+
+LOG_LENGTH: Final = 200
+"""How many lines a job's log keeps."""
 
 _MAX_DIGITS: Final = 19  # of a signed 64-bit number
+_LINE_ID: Final = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
 
 SaveMode = Literal["save", "create"]
 
@@ -230,7 +235,7 @@ class BaseJobStore(Generic[StatusT]):
         """Return job ids of one index, newest first.
 
         Args:
-            index: "all", "status:<status>", "type:<job type>" or "user:<user id>".
+            index: "all", or what `job_listing.index_name` makes of a filter ("status:failed:user:7").
             offset: How many to leave out.
             limit: How many to return.
         """
@@ -253,7 +258,23 @@ def raise_if_exists(reply: Sequence[str], job_id: str) -> None:
         raise JobExistsError(f"job {job_id} exists already")
 
 
-def read_log(redis: RedisClient, domain: JobDomain, job_id: str) -> Iterator[dict[str, str]]:
-    """Yield the job's log, oldest line first: `id` (stream id, milliseconds first), `level`, `message`."""
-    for entry in redis.xrange(f"{job_key(domain, job_id)}:log"):
-        yield {"id": entry["entry_id"], **entry["fields"]}
+def read_log(
+    redis: RedisClient, domain: JobDomain, job_id: str, *, after: str = "", limit: int = LOG_LENGTH
+) -> Iterator[dict[str, str]]:
+    """Yield the job's log, oldest line first: `id` (stream id, milliseconds first), `level`, `message`.
+
+    Args:
+        redis: The connection.
+        domain: The job's domain.
+        job_id: The job.
+        after: Id of the last line that is known already; empty to begin at the first one.
+        limit: At most how many lines.
+
+    Raises:
+        DecodeError: `after` is no id of a line.
+    """
+    if after and _LINE_ID.fullmatch(after) is None:
+        raise DecodeError("$.after", "id of a line, as 1767351600000-0", "str")
+    start = f"({after}" if after else "-"
+    for entry in redis.xrange(f"{job_key(domain, job_id)}:log", start, limit=limit):
+        yield {"id": entry["entry_id"], "level": "info", "message": "", **entry["fields"]}

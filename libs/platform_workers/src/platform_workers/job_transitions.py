@@ -33,8 +33,8 @@ from platform_workers.errors import (
 from platform_workers.event_subscriber import MAX_MESSAGE_BYTES
 from platform_workers.lua_scripts import SCRIPTS, ScriptCall, load_script
 
-JOB_TRANSITION = load_script(SCRIPTS, "job_index", "job_transition")
-JOB_LOG = load_script(SCRIPTS, "job_index", "job_log")
+JOB_TRANSITION = load_script(SCRIPTS, "job_buckets", "job_index", "job_transition")
+JOB_LOG = load_script(SCRIPTS, "job_buckets", "job_index", "job_log")
 
 EVENTS_LOG_LENGTH: Final = 100_000
 """About how many outcome and start events a domain's durable log keeps."""
@@ -129,7 +129,8 @@ class TransitionBuilder:
         )
         now = self._clock.now()
         fields = {
-            "started_at": to_iso(now), "updated_at": to_iso(now), "attempt_count": "+1", "progress": "0",
+            "started_at": to_iso(now), "attempt_started_at": to_iso(now), "updated_at": to_iso(now),
+            "attempt_count": "+1", "progress": "0",
         }  # fmt: skip
         if lease is not None:
             fields |= _lease_fields(lease)

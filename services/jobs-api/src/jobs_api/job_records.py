@@ -12,7 +12,7 @@ from platform_core.job_types import JobRecord, job_key
 from platform_core.json_values import JsonObject, convert_as
 from platform_workers.errors import JobNotFoundError
 from platform_workers.job_record_store import JobRecordEncoder
-from platform_workers.job_store import read_log
+from platform_workers.job_store import LOG_LENGTH, read_log
 from platform_workers.redis import RedisClient
 
 # A team may keep a status type of its own with the base fields alone (DESIGN section 3). Its jobs can be read
@@ -74,26 +74,51 @@ class JobRecords:
         if not raw:
             raise _not_found(domain, job_id)
         try:
-            record = self._encoder.decode(job_id, {**_NOT_IN_BASE, **raw})
+            return self._read(checked, job_id, raw)
         except DecodeError as error:
             raise DamagedRecordError(f"the record of job {domain}/{job_id} is damaged: {error}") from error
-        document = job_document(checked, record)
-        for name in _NOT_IN_BASE.keys() - raw.keys():
-            del document[name]
-        return {"domain": checked, "record": record, "document": document}
 
-    def log_lines(self, domain: str, job_id: str) -> list[JsonObject]:
-        """Return a job's log, oldest line first: `time`, `level` and `message`.
+    def summary(self, domain: JobDomain, job_id: str, fields: Mapping[str, str]) -> JsonObject:
+        """Return what a list shows of a job: its document, as far as it can be made of these fields.
+
+        Raises:
+            DecodeError: a field is invalid, or one that every job has is missing; the path names it.
+        """
+        return self._read(domain, job_id, fields)["document"]
+
+    def log_lines(
+        self, domain: str, job_id: str, *, after: str = "", limit: int = LOG_LENGTH
+    ) -> list[JsonObject]:
+        """Return a part of a job's log, oldest line first: `id`, `time`, `level` and `message`.
+
+        Args:
+            domain: as it came from a client.
+            job_id: as it came from a client.
+            after: the id of the last line that is known already; empty for the beginning.
+            limit: at most how many lines.
 
         Raises:
             JobNotFoundError: there is no such job.
+            DecodeError: `after` is no id of a line.
             RedisUnavailableError: Redis does not answer.
         """
         found = self.load(domain, job_id)
         return [
-            {"time": _time_of(line["id"]), "level": line["level"], "message": line["message"]}
-            for line in read_log(self._redis, found["domain"], job_id)
+            {
+                "id": line["id"],
+                "time": _time_of(line["id"]),
+                "level": line["level"],
+                "message": line["message"],
+            }
+            for line in read_log(self._redis, found["domain"], job_id, after=after, limit=limit)
         ]
+
+    def _read(self, domain: JobDomain, job_id: str, raw: Mapping[str, str]) -> FoundJob:
+        record = self._encoder.decode(job_id, {**_NOT_IN_BASE, **raw})
+        document = job_document(domain, record)
+        for name in _NOT_IN_BASE.keys() - raw.keys():
+            del document[name]
+        return {"domain": domain, "record": record, "document": document}
 
     def _key(self, domain: str, job_id: str) -> tuple[JobDomain, str]:
         try:

@@ -20,8 +20,12 @@ def kept(answer: httpx.Response) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    "path", ["/healthz", "/readyz", "/v1/jobs/files/nope", "/v1/files/nope", "/nowhere", "/jobs/files/nope"]
-)
+    "path",
+    [
+        "/healthz", "/readyz", "/v1/jobs", "/v1/jobs/active", "/v1/jobs?limit=0", "/v1/jobs/files/nope",
+        "/v1/files/nope", "/nowhere", "/jobs/files/nope",
+    ],
+)  # fmt: skip
 def test_head_answers_as_get_does(service: Service, path: str) -> None:
     head, get = heads(service, path)
     assert (head.status_code, head.content) == (get.status_code, b"")
@@ -36,6 +40,7 @@ def test_head_answers_for_a_job(service: Service, rest: str) -> None:
     assert (head.status_code, head.content) == (200, b"")
     assert kept(head) == kept(get)
     assert service["http"].head(f"/jobs/files/{job_id}").status_code == 200
+    assert service["http"].head("/v1/stats").status_code == 200
 
 
 def test_head_tells_the_size_of_a_file(service: Service) -> None:
@@ -68,6 +73,6 @@ def test_the_openapi_document_tells_of_it(service: Service) -> None:
 
 
 def test_what_takes_no_get_takes_no_head(service: Service) -> None:
-    assert service["http"].head("/v1/jobs").status_code == 405
+    assert service["http"].head("/v1/files").status_code == 405
     wrong = service["http"].put("/healthz")
     assert {"GET", "HEAD"} <= {word.strip() for word in wrong.headers["allow"].split(",")}

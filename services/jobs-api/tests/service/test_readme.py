@@ -55,8 +55,10 @@ def test_each_curl_example_works_as_it_stands(platform: Running, tmp_path: Path)
             answer = decode_json(done.stdout)
             assert isinstance(answer, dict)
             ids |= {name.upper(): str(answer[name]) for name in ("file_id", "job_id") if name in answer}
-    assert len(outputs) == 7
+    assert len(outputs) == 10
     assert '"status":"queued"' in outputs[2]
     assert "event: state" in outputs[3]
     assert '"status":"completed"' in outputs[4]
     assert (tmp_path / "orders.column_stats.json").exists()
+    assert [output[:9] for output in outputs[7:9]] == ['{"jobs":['] * 2
+    assert '"window":"7d"' in outputs[9]

@@ -1,17 +1,18 @@
--- Shared part: the index sorted sets and counters around a job's hash. Joined in front of the scripts that
--- move a job, so that a hash and its index entries change in one atomic step.
+-- Shared part: the index sorted sets around a job's hash. Joined in front of the scripts that move a job, so that a
+-- hash and its index entries change in one atomic step. It needs job_buckets.lua in front of itself.
 --
 -- Names are built from the domain, because which status set a job leaves is known only from its hash. So all
 -- keys of a domain must live on one Redis node (docs/adr/0002).
 --
---   <d>:jobs:all                 every job, score = created (ms)
---   <d>:jobs:status:<status>     by status, score = created (ms)
---   <d>:jobs:type:<job type>     by job type, score = created (ms)
---   <d>:jobs:user:<user id>      by user, score = created (ms)
+--   <d>:jobs:all                               every job
+--   <d>:jobs:[status:<s>][:type:<t>][:user:<u>]
+--       the jobs with this status, job type and user id, for each of the seven ways to name one, two or all three
+--       of them in this order: `status:failed`, `type:csv.row_count:user:7`, ... (docs/adr/0007)
+--   All of these have score = created (ms), of the record's created_at as it was first stored.
+--   <d>:jobs:types               every job type that has a job
 --   <d>:jobs:finished            "<job id> <job type> <user id>", score = finished (ms); drives expiry and sweeps
 --   <d>:jobs:leases:<queue>      running jobs under a lease, score = lease ends (ms); the workers of that queue
 --                                look after it
---   <d>:jobs:totals              counters since ever: <status reached>, <status reached>:<job type>
 --   platform:domains             every domain that has a job
 
 local FINAL = { completed = true, failed = true, cancelled = true }
@@ -30,35 +31,127 @@ local function read_job(key)
   return job
 end
 
+-- The fields of a job after `set` (field, value, ...) was written and the fields `gone` were removed: what read_job
+-- would find, without asking.
+local function after(old, set, gone)
+  local new = {}
+  for field, value in pairs(old) do
+    new[field] = value
+  end
+  for i = 1, #set, 2 do
+    new[set[i]] = set[i + 1]
+  end
+  for _, field in ipairs(gone) do
+    new[field] = nil
+  end
+  return new
+end
+
+-- The job type and the user id as parts of index names; nil for what can't be one (a team's own words): a colon
+-- would make a name that belongs to other jobs.
+local function index_words(job)
+  return string.match(job.job_type or '', '^[^%s:]+$'), string.match(job.user_id or '', '^%-?%d+$')
+end
+
+-- The index sets of the jobs of one type and user (nil for a job without) in one status, or (nil) in any.
+local function sets_of(domain, status, job_type, user_id)
+  local whole = jobs_key(domain, status and 'status:' .. status or 'all')
+  local head = status and whole .. ':' or jobs_key(domain, '')
+  local names = { whole }
+  if job_type then
+    names[#names + 1] = head .. 'type:' .. job_type
+  end
+  if user_id then
+    names[#names + 1] = head .. 'user:' .. user_id
+  end
+  if job_type and user_id then
+    names[#names + 1] = head .. 'type:' .. job_type .. ':user:' .. user_id
+  end
+  return names
+end
+
+local function enter(job_id, names, score)
+  for _, name in ipairs(names) do
+    redis.call('ZADD', name, 'NX', score, job_id)
+  end
+end
+
+local function leave(job_id, names)
+  for _, name in ipairs(names) do
+    redis.call('ZREM', name, job_id)
+  end
+end
+
+-- Forget a job type when its last job has gone.
+local function tidy_types(domain, job_type)
+  if job_type and redis.call('EXISTS', jobs_key(domain, 'type:' .. job_type)) == 0 then
+    redis.call('SREM', jobs_key(domain, 'types'), job_type)
+  end
+end
+
 -- What the finished set remembers, so that expiry can clean the indexes after the hash itself is gone.
 local function finished_member(job_id, job)
-  local function word(text)
-    return string.match(text or '', '^%S+$') or '-'
-  end
-  return job_id .. ' ' .. word(job.job_type) .. ' ' .. word(job.user_id)
-end
-
-local function index_job(domain, job_id, job, score)
-  redis.call('SADD', 'platform:domains', domain)
-  redis.call('ZADD', jobs_key(domain, 'all'), 'NX', score, job_id)
-  redis.call('ZADD', jobs_key(domain, 'status:' .. job.status), score, job_id)
-  if job.job_type then
-    redis.call('ZADD', jobs_key(domain, 'type:' .. job.job_type), 'NX', score, job_id)
-  end
-  if job.user_id then
-    redis.call('ZADD', jobs_key(domain, 'user:' .. job.user_id), 'NX', score, job_id)
-  end
-end
-
-local function count(domain, job, status)
-  redis.call('HINCRBY', jobs_key(domain, 'totals'), status, 1)
-  if job.job_type then
-    redis.call('HINCRBY', jobs_key(domain, 'totals'), status .. ':' .. job.job_type, 1)
-  end
+  local job_type, user_id = index_words(job)
+  return job_id .. ' ' .. (job_type or '-') .. ' ' .. (user_id or '-')
 end
 
 local function leases_key(domain, job)
   return jobs_key(domain, 'leases:' .. (job.queue or ''))
+end
+
+-- Remove a job that has ended from every index.
+local function leave_all(domain, job_id, job_type, user_id)
+  leave(job_id, sets_of(domain, nil, job_type, user_id))
+  for status in pairs(FINAL) do
+    if redis.call('ZREM', jobs_key(domain, 'status:' .. status), job_id) == 1 then
+      leave(job_id, sets_of(domain, status, job_type, user_id))
+    end
+  end
+  tidy_types(domain, job_type)
+end
+
+-- The record that is there under the id of an expired job, if it is another job's: an id can come again (a team's
+-- own, or that of an idempotency key).
+local function successor(domain, job_id, member)
+  local values = redis.call('HMGET', domain .. ':job:' .. job_id, 'status', 'job_type', 'user_id')
+  local record = { status = values[1] or nil, job_type = values[2] or nil, user_id = values[3] or nil }
+  if record.status and not (FINAL[record.status] and finished_member(job_id, record) == member) then
+    return record
+  end
+  return nil
+end
+
+-- Of the old job's entries remove those that are not the other job's too.
+local function leave_to(domain, job_id, record, job_type, user_id)
+  local own_type, own_user = index_words(record)
+  for _, status in ipairs({ 'completed', 'failed', 'cancelled', 'none' }) do
+    local own = {}
+    for _, name in ipairs(sets_of(domain, record.status == status and status or nil, own_type, own_user)) do
+      own[name] = true
+    end
+    for _, name in ipairs(sets_of(domain, FINAL[status] and status or nil, job_type, user_id)) do
+      if not own[name] then
+        redis.call('ZREM', name, job_id)
+      end
+    end
+  end
+  tidy_types(domain, job_type)
+end
+
+-- Remove one finished job from every index, with hash and log. `member` is its entry in the finished set.
+local function forget(domain, member)
+  redis.call('ZREM', jobs_key(domain, 'finished'), member)
+  local job_id, job_type, user_id = string.match(member, '^(%S+) (%S+) (%S+)$')
+  if not job_id then
+    return
+  end
+  local record = successor(domain, job_id, member)
+  if record then
+    leave_to(domain, job_id, record, job_type, user_id)
+  else
+    leave_all(domain, job_id, job_type, user_id)
+    redis.call('DEL', domain .. ':job:' .. job_id, domain .. ':job:' .. job_id .. ':log')
+  end
 end
 
 -- Remove up to `limit` jobs that finished more than `retention` (ms) ago from every index, with hash and log.
@@ -68,40 +161,65 @@ local function purge_finished(domain, now, retention, limit)
   local before = math.min(now, tonumber(redis.call('TIME')[1]) * 1000 + 999) - retention
   local members = redis.call('ZRANGEBYSCORE', finished, '-inf', '(' .. before, 'LIMIT', 0, limit)
   for _, member in ipairs(members) do
-    local job_id, job_type, user_id = string.match(member, '^(%S+) (%S+) (%S+)$')
-    redis.call('ZREM', finished, member)
-    if job_id then
-      redis.call('ZREM', jobs_key(domain, 'all'), job_id)
-      for status in pairs(FINAL) do
-        redis.call('ZREM', jobs_key(domain, 'status:' .. status), job_id)
-      end
-      redis.call('ZREM', jobs_key(domain, 'type:' .. job_type), job_id)
-      redis.call('ZREM', jobs_key(domain, 'user:' .. user_id), job_id)
-      redis.call('DEL', domain .. ':job:' .. job_id, domain .. ':job:' .. job_id .. ':log')
-    end
+    forget(domain, member)
   end
   return #members
 end
 
--- Bring the indexes from the state `old` to the state `new` of one job.
---   now, retention: milliseconds. A job reaching an outcome gets its expiry here and nowhere else.
+-- Remove up to `limit` of the oldest finished jobs whose hash has expired already from every index. For who reads:
+-- it knows no retention, and takes nothing away that is still there.
+local function purge_expired(domain, limit)
+  for _ = 1, limit do
+    local member = redis.call('ZRANGE', jobs_key(domain, 'finished'), 0, 0)[1]
+    if not member or redis.call('EXISTS', domain .. ':job:' .. string.match(member, '^%S*')) == 1 then
+      return
+    end
+    forget(domain, member)
+  end
+end
+
+-- Bring the indexes and the counts from the state `old` (empty for a new job) to the state `new` of one job.
+--   now, retention: milliseconds. A job reaching an outcome gets its expiry here and nowhere else, and a job that
+--   goes on after one loses it.
 local function reindex(domain, job_id, old, new, now, retention)
-  local score = redis.call('ZSCORE', jobs_key(domain, 'all'), job_id) or now
-  if old.status and old.status ~= new.status then
-    redis.call('ZREM', jobs_key(domain, 'status:' .. old.status), job_id)
+  local score = redis.call('ZSCORE', jobs_key(domain, 'all'), job_id)
+  local job_type, user_id = index_words(new)
+  local old_type, old_user = index_words(old)
+  local renamed = old_type ~= job_type or old_user ~= user_id
+  if score and not old.status then
+    -- What an expired record under the same id has left: this is another job.
+    leave_all(domain, job_id, job_type, user_id)
+    redis.call('ZREM', jobs_key(domain, 'finished'), finished_member(job_id, new))
+    score = nil
   end
-  index_job(domain, job_id, new, score)
-  if old.status ~= new.status then
-    count(domain, new, new.status)
+  if score and (renamed or old.status ~= new.status) then
+    leave(job_id, sets_of(domain, old.status, old_type, old_user))
   end
+  if score and renamed then
+    leave(job_id, sets_of(domain, nil, old_type, old_user))
+    tidy_types(domain, old_type)
+  end
+  if not score or renamed then
+    -- A record of another team may lack its time, or write it in its own way: then it is as old as its index.
+    score = score or string.format('%.0f', millis_of(new.created_at) or now)
+    enter(job_id, sets_of(domain, nil, job_type, user_id), score)
+    redis.call('SADD', 'platform:domains', domain)
+    if job_type then
+      redis.call('SADD', jobs_key(domain, 'types'), job_type)
+    end
+  end
+  enter(job_id, sets_of(domain, new.status, job_type, user_id), score)
+  count_move(domain, old, new, now)
   local key = domain .. ':job:' .. job_id
+  if FINAL[old.status] and (renamed or not FINAL[new.status]) then
+    redis.call('ZREM', jobs_key(domain, 'finished'), finished_member(job_id, old))
+  end
   if FINAL[new.status] then
     redis.call('ZREM', leases_key(domain, new), job_id)
     redis.call('ZADD', jobs_key(domain, 'finished'), 'NX', now, finished_member(job_id, new))
     redis.call('PEXPIRE', key, retention)
     redis.call('PEXPIRE', key .. ':log', retention)
-  else
-    redis.call('ZREM', jobs_key(domain, 'finished'), finished_member(job_id, new))
+  elseif FINAL[old.status] then
     redis.call('PERSIST', key)
     redis.call('PERSIST', key .. ':log')
   end

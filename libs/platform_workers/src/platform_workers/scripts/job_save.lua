@@ -13,15 +13,14 @@ local old = read_job(key)
 if mode == 'create' and next(old) ~= nil then
   return { 'exists' }
 end
-for i = 8, pairs_end, 2 do
-  redis.call('HSET', key, ARGV[i], ARGV[i + 1])
-end
-for i = pairs_end + 1, #ARGV do
-  redis.call('HDEL', key, ARGV[i])
+local set, gone = { unpack(ARGV, 8, pairs_end) }, { unpack(ARGV, pairs_end + 1) }
+redis.call('HSET', key, unpack(set))
+if next(old) ~= nil and gone[1] then
+  redis.call('HDEL', key, unpack(gone))
 end
 if message ~= '' then
   log_line(key, 'info', message)
 end
-reindex(domain, job_id, old, read_job(key), now, retention)
+reindex(domain, job_id, old, after(old, set, gone), now, retention)
 purge_finished(domain, now, retention, 4)
 return { 'ok' }

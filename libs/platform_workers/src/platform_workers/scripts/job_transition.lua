@@ -91,13 +91,14 @@ for i = 14, pairs_end, 2 do
   end
 end
 redis.call('HSET', key, unpack(set))
-for i = pairs_end + 1, #ARGV do
-  redis.call('HDEL', key, ARGV[i])
+local gone = { unpack(ARGV, pairs_end + 1) }
+if gone[1] then
+  redis.call('HDEL', key, unpack(gone))
 end
 if message ~= '' then
   log_line(key, level, message)
 end
-local new = read_job(key)
+local new = after(old, set, gone)
 if next_status ~= status then
   reindex(domain, job_id, old, new, now, retention)
 end

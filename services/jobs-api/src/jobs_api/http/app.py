@@ -18,6 +18,7 @@ from jobs_api.http.jobs import job_routes
 from jobs_api.http.page.routes import page_routes
 from jobs_api.http.problems import exception_handler
 from jobs_api.http.services import Services
+from jobs_api.http.tracking import tracking_routes
 
 VERSION: Final = "1"
 
@@ -40,6 +41,7 @@ def make_app(services: Services) -> Litestar:
             file_routes(services),
             job_routes(services),
             control_routes(services),
+            tracking_routes(services),
             event_routes(services),
             delivery_routes(services),
             job_type_routes(services),

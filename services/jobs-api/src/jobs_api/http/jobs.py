@@ -1,4 +1,4 @@
-"""Submitting and reading jobs: `POST /v1/jobs`, `GET /v1/jobs/{domain}/{job_id}`, its log and its result."""
+"""Submitting and reading jobs: `POST /v1/jobs`, `GET /v1/jobs/{domain}/{job_id}` and its result."""
 
 import asyncio
 import re
@@ -11,7 +11,6 @@ from litestar.response import Stream
 from platform_core.errors import DecodeError
 from platform_core.job_types import JobRecord
 from platform_core.json_schemas import field_names
-from platform_core.json_values import JsonObject
 from platform_workers.errors import IdempotencyConflictError, RedisUnavailableError
 from platform_workers.job_context import new_token
 from platform_workers.submission import JobRequest, JobSubmitter, idempotent_job_id
@@ -20,6 +19,7 @@ from jobs_api.http.answers import READ, json_response, send_file
 from jobs_api.http.job_body import MAX_BODY_BYTES, decode_job_body, refuse_unknown_options
 from jobs_api.http.problems import ProblemError, submission_unknown
 from jobs_api.http.services import Services
+from jobs_api.http.tracking import list_route
 from jobs_api.job_records import FoundJob, job_document
 from jobs_api.registry import FILES
 
@@ -66,18 +66,6 @@ def job_routes(services: Services) -> Router:
         """Give a job's record as it is now."""
         return json_response(records.load(domain, job_id)["document"])
 
-    @route(
-        "/{domain:str}/{job_id:str}/log",
-        http_method=READ,
-        sync_to_thread=True,
-        summary="Read a job's log",
-    )
-    def log(domain: FromPath[str], job_id: FromPath[str]) -> Response[bytes]:
-        """Give the job's log, oldest line first."""
-        lines = records.log_lines(domain, job_id)
-        document: JsonObject = {"domain": domain, "job_id": job_id, "lines": [*lines]}
-        return json_response(document)
-
     @route("/{domain:str}/{job_id:str}/result", http_method=READ, summary="Download a job's result")
     async def result(
         request: Request[object, object, State], domain: FromPath[str], job_id: FromPath[str]
@@ -86,7 +74,7 @@ def job_routes(services: Services) -> Router:
         found = await asyncio.to_thread(records.load, domain, job_id)
         return await send_file(request, files, _result_id(found))
 
-    return Router("/v1/jobs", route_handlers=[submit, show, log, result], tags=["jobs"])
+    return Router("/v1/jobs", route_handlers=[submit, list_route(services), show, result], tags=["jobs"])
 
 
 def _checked_key(given: str | None) -> str | None:
