@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeAlias, TypedDict
 
 from platform_core.job_events import JobDomain
@@ -16,12 +17,13 @@ Wanted: TypeAlias = tuple[JobDomain | None, str | None, int | None]
 
 
 class Taken(TypedDict):
-    """What has come since a listener was last asked; all empty or False when nothing has.
+    """What has come since a listener was last asked.
 
     Attributes:
         events: in the order in which they were published.
         gaps: logs that have lost entries before anybody read them.
         is_behind: events were passed over: what the log keeps of them is to be read there.
+        is_reminder: it is time for a sign of life.
         is_outage: Redis was away; what was published live meanwhile is lost.
         is_closed: the server is shutting down; nothing more will come.
     """
@@ -29,6 +31,7 @@ class Taken(TypedDict):
     events: list[PublishedEvent]
     gaps: list[LogGap]
     is_behind: bool
+    is_reminder: bool
     is_outage: bool
     is_closed: bool
 
@@ -60,6 +63,7 @@ class Listener:
         self._events: deque[PublishedEvent] = deque()
         self._gaps: list[LogGap] = []
         self._is_behind = since is not None
+        self._is_reminder = False
         self._is_outage = False
         self._is_closed = False
         self._position: Positions = reached() if since is None else since
@@ -104,14 +108,28 @@ class Listener:
         self._is_closed = True
         self._ready.set()
 
-    async def take(self, patience: float) -> Taken:
-        """Wait up to `patience` seconds for what comes next, and take all of it."""
-        try:
-            async with asyncio.timeout(patience):
-                await self._ready.wait()
-        except TimeoutError:
-            pass
+    async def take(self) -> Taken:
+        """Wait for what comes next, and take all of it."""
+        # No time limit here: with thousands of listeners its timers would cost as much as the sending.
+        await self._ready.wait()
         return self._take()
+
+    @contextmanager
+    def reminded_every(self, seconds: float) -> Iterator[None]:
+        """Let `take` return every so many seconds within the block, also when nothing has come."""
+        loop = asyncio.get_running_loop()
+        timer: deque[asyncio.TimerHandle] = deque(maxlen=1)
+
+        def remind() -> None:
+            self._is_reminder = True
+            self._ready.set()
+            timer.append(loop.call_later(seconds, remind))
+
+        timer.append(loop.call_later(seconds, remind))
+        try:
+            yield
+        finally:
+            timer[0].cancel()
 
     def catch_up(self) -> CatchUp:
         """Begin to listen again, from here on; return what is to be read in the logs up to here."""
@@ -151,11 +169,12 @@ class Listener:
             "events": list(self._events),
             "gaps": self._gaps,
             "is_behind": self._is_behind,
+            "is_reminder": self._is_reminder,
             "is_outage": self._is_outage,
             "is_closed": self._is_closed,
         }
         self._events.clear()
-        self._gaps, self._is_outage = [], False
+        self._gaps, self._is_reminder, self._is_outage = [], False, False
         if not self._is_behind:
             self._position = self._reached()
             self._ahead = beyond(self._ahead, self._position)

@@ -43,7 +43,10 @@ class EventStream:
         yield [self._texts.opening]
         while not await self._hub.is_ready(self._heartbeat_seconds):
             yield [self._texts.waiting]
-        with self._hub.listen(self._wanted, since=self._since) as listener:
+        with (
+            self._hub.listen(self._wanted, since=self._since) as listener,
+            listener.reminded_every(self._heartbeat_seconds),
+        ):
             if self._since is None:
                 # So that a connection that breaks before the first event can be resumed, too.
                 yield [self._position(listener.position)]
@@ -51,19 +54,16 @@ class EventStream:
                 yield texts
 
     async def _follow(self, listener: Listener) -> AsyncIterator[list[str]]:
-        loop = asyncio.get_running_loop()
-        told_at = loop.time()
         while True:
-            taken = await listener.take(max(0.0, told_at + self._heartbeat_seconds - loop.time()))
+            taken = await listener.take()
             if taken["is_closed"]:
                 return
             if taken["is_behind"]:
                 async for missed in self._catch_up(listener):
                     yield missed
             texts = self._written(taken, listener.position)
-            if loop.time() >= told_at + self._heartbeat_seconds:
+            if taken["is_reminder"]:
                 # Also while progress keeps coming, which has no ids: a position must not grow old.
-                told_at = loop.time()
                 texts.append(self._position(listener.position))
             if texts:
                 yield texts

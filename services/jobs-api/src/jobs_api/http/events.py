@@ -75,10 +75,13 @@ class Follower:
         """Give what is sent to the client, until the job's outcome or the end of the server."""
         yield ServerSentEventMessage(data=None, retry=RETRY_MILLISECONDS)
         # Listening begins before the record is read, so nothing can happen unseen in between.
-        with self._hub.listen((self._domain, self._job_id, None)) as listener:
+        with (
+            self._hub.listen((self._domain, self._job_id, None)) as listener,
+            listener.reminded_every(self._heartbeat_seconds),
+        ):
             yield await self._look()
             while not self._done:
-                taken = await listener.take(self._heartbeat_seconds)
+                taken = await listener.take()
                 if taken["is_closed"]:
                     return
                 if taken["is_behind"]:
