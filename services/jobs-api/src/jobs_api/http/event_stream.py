@@ -40,14 +40,15 @@ class EventStream:
 
     async def parts(self) -> AsyncIterator[list[str]]:
         """Give the texts for the client, several at once where several have come."""
-        yield [self._texts.opening]
+        if self._texts.opening:
+            yield [self._texts.opening]
         while not await self._hub.is_ready(self._heartbeat_seconds):
             yield [self._texts.waiting]
         with (
             self._hub.listen(self._wanted, since=self._since) as listener,
             listener.reminded_every(self._heartbeat_seconds),
         ):
-            if self._since is None:
+            if self._since is None and not listener.is_closed:
                 # So that a connection that breaks before the first event can be resumed, too.
                 yield [self._position(listener.position)]
             async for texts in self._follow(listener):
