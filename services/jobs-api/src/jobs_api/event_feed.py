@@ -19,6 +19,7 @@ from platform_core.event_families import KnownEventV1
 from platform_core.job_events import JobDomain
 from platform_workers.event_history import HistoryPage
 from platform_workers.event_subscriber import LOG_START, LogEntry, Message
+from platform_workers.log_gaps import id_parts
 
 from jobs_api.event_positions import Positions
 from jobs_api.published_events import KEPT_WORDS, FeedItem, PublishedEvent, event_json, event_word
@@ -202,8 +203,14 @@ class EventFeed:
 
     def _give_out_unheard(self) -> None:
         """Give out what was read before this call: by now it would have been heard."""
-        for domain, waiting in self._waiting.items():
-            self._give_out(domain, sum(entry["turn"] < self._turn for entry in waiting))
+        unheard = [
+            (id_parts(entry["entry"]["entry_id"]), domain)
+            for domain, waiting in self._waiting.items()
+            for entry in waiting
+            if entry["turn"] < self._turn
+        ]
+        for _, domain in sorted(unheard):
+            self._give_out(domain, 1)
 
     def _give_out(self, domain: JobDomain, count: int) -> None:
         """Give out the first entries of a log that wait."""

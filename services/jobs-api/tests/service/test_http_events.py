@@ -10,14 +10,15 @@ import httpx
 from fakeredis import FakeServer
 from platform_core.job_types import job_key
 from platform_core.json_values import JsonObject, decode_json
-from platform_workers.errors import RedisCommandError
-from platform_workers.event_subscriber import LiveEvents, Message
+from platform_workers.event_history import EventHistory
+from platform_workers.event_subscriber import LiveEvents
 from platform_workers.redis import RedisClient
-from platform_workers.testing import EmbeddedRedis, FakeLogger, FakeRedis
+from platform_workers.testing import EmbeddedRedis, FakeClock, FakeLogger, FakeRedis
 from service_kit import PATIENCE, Service, context_of, running_api, submit, wait_until
 from typing_extensions import override
 
 from jobs_api.client.server_events import ServerEvent, parse_server_events
+from jobs_api.event_feed import EventFeed
 from jobs_api.event_hub import EventHub
 from jobs_api.http.events import Follower
 from jobs_api.job_records import FoundJob, JobRecords
@@ -227,7 +228,8 @@ def test_what_happens_while_the_record_is_read_is_not_missed(redis: RedisClient,
             return found
 
     async def told() -> list[str | None]:
-        hub = EventHub(LiveEvents(redis), logger=FakeLogger())
+        history = EventHistory(redis)
+        hub = EventHub(EventFeed(LiveEvents(redis), history, clock=FakeClock()), history, logger=FakeLogger())
         hub.start()
         follower = Follower(hub, SlowRecords(redis), FILES, job_id, heartbeat_seconds=60)
         async with asyncio.timeout(PATIENCE):
@@ -238,32 +240,3 @@ def test_what_happens_while_the_record_is_read_is_not_missed(redis: RedisClient,
     names = asyncio.run(told())
     assert names[0] == "state"
     assert names[-1] == "state"
-
-
-def test_a_command_that_redis_refuses_does_not_end_the_hub() -> None:
-    class RefusingSource:
-        """Redis refuses the subscription at first (a changed password, say)."""
-
-        refused = 0
-
-        def connect(self) -> None:
-            self.refused += 1
-            if self.refused == 1:
-                raise RedisCommandError("NOPERM")
-
-        def next(self, timeout: float) -> Message | None:
-            threading.Event().wait(0.01)
-            return None
-
-        def close(self) -> None:
-            """Nothing to do."""
-
-    async def heard() -> str:
-        hub = EventHub(RefusingSource(), logger=FakeLogger(), reconnect_seconds=0.01)
-        with hub.listen(FILES, "j") as listener:
-            hub.start()
-            kind = (await listener.next(PATIENCE))["kind"]
-        await hub.stop()
-        return kind
-
-    assert asyncio.run(heard()) == "gap"
