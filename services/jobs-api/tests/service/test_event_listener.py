@@ -29,19 +29,17 @@ class Hub:
         return listener
 
     def tell(self, event: JobEventV1, entry_id: str | None = None) -> PublishedEvent:
-        if entry_id is not None:
-            positions = {**self.reached, event["domain"]: entry_id}
+        positions = {} if entry_id is None else {**self.reached, event["domain"]: entry_id}
         published = PublishedEvent(
             event["domain"],
             event,
             data=event_json(event),
             entry_id=entry_id,
-            positions=positions if entry_id is not None else {},
+            positions=positions,
         )
         for listener in self.listeners:
             listener.put(published)
-        if entry_id is not None:
-            self.reached = dict(positions)
+        self.reached = {**self.reached, **positions}
         return published
 
 
@@ -196,7 +194,8 @@ def test_an_id_comes_back_as_it_went() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", "17-0", "files", "files=", "files=1", "files=1-", "files=1-1,", "Files=1-1", "files=1-1;turkic=1-1",
+        "", "17-0", "files", "files=", "files=1", "files=1-", "files=1-1,", "Files=1-1",
+        "files=1-1;turkic=1-1",
         "files=1234567890123456-0", "files=1-1,files=1-1", "files=1-1\n", " files=1-1", "files=1-1," * 2000,
     ],
 )  # fmt: skip

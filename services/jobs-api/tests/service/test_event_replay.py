@@ -124,7 +124,7 @@ def test_a_client_that_is_ahead_of_this_process_has_no_gap() -> None:
     assert all_of(Replay(EventHistory(redis), EVERYTHING, {"start": ends(redis), "end": {}})) == []
 
 
-# -- any history, any reconnection ----------------------------------------------------------------------------
+# -- any history, any reconnection --------------------------------------------------------------------------
 
 Step: TypeAlias = tuple[str, int]
 STEPS: SearchStrategy[list[Step]] = st.lists(
@@ -165,9 +165,24 @@ class Client:
                     self.kept.append((str(message["data"]["job_id"]), message["name"]))
 
 
+def publish(redis: RedisClient, step: str, domain: JobDomain, job_id: str) -> list[tuple[str, str]]:
+    """Do the step, if it is a job's; return what a client must get of it."""
+    if step == "run":
+        run_job(redis, domain, job_id)
+        return [(job_id, "started"), (job_id, "completed")]
+    if step == "start":
+        new_job(redis, domain, job_id).publish_started()
+        return [(job_id, "started")]
+    if step == "progress":
+        job = new_job(redis, domain, job_id)
+        redis.hset(f"{domain}:job:{job_id}", {"status": "processing"})
+        job.publish_progress(50)
+    return []
+
+
 @for_all_steps
 def test_whatever_happens_each_event_comes_once(steps: list[Step]) -> None:
-    """Jobs of three domains, a queue of two, a client that leaves at any time; the hub hears in its own time."""
+    """Jobs of three domains, a queue of two, a client that leaves at any time, a hub that hears as it will."""
 
     async def work() -> None:
         redis, clock = FakeRedis(), FakeClock()
@@ -180,26 +195,16 @@ def test_whatever_happens_each_event_comes_once(steps: list[Step]) -> None:
         await settled()
         published: list[tuple[str, str]] = []
         for number, (step, which) in enumerate([*steps, ("run", 0), ("look", 0), ("hear", 0), ("hear", 0)]):
-            domain = (FILES, TURKIC, DIGITS)[which]
-            if step == "run":
-                run_job(redis, domain, f"j{number}")
-                published += [(f"j{number}", "started"), (f"j{number}", "completed")]
-            elif step == "start":
-                new_job(redis, domain, f"j{number}").publish_started()
-                published.append((f"j{number}", "started"))
-            elif step == "progress":
-                job = new_job(redis, domain, f"j{number}")
-                redis.hset(f"{domain}:job:j{number}", {"status": "processing"})
-                job.publish_progress(which)
-            elif step == "look":
+            published += publish(redis, step, (FILES, TURKIC, DIGITS)[which], f"j{number}")
+            if step == "look":
                 clock.advance(1)
             elif step == "back":
                 await client.come_back()
-            if step == "hear":
+            elif step == "hear":
                 hub._tell(feed.next(0), feed.positions)
             await settled()
         async with asyncio.timeout(20):
-            while len(client.kept) < len(published):
+            for _ in iter(lambda: len(client.kept) < len(published), False):
                 await asyncio.sleep(0)
         await settled()
         await client.leave()
@@ -233,7 +238,7 @@ def test_a_position_that_was_given_up_is_caught_up_from_the_hubs(wanted: Wanted)
                     # Before the stream has asked Redis about its id: live, and taken for known.
                     continue
                 names += [message["name"] for message in told("".join(texts).splitlines()) if message["name"]]
-                if names == ["gap"]:
+                if names == ["gap"] and not redis.keys("*"):
                     run_job(redis, FILES, "j")
                     hub._tell(feed.next(0), feed.positions)
                 if "completed" in names:
