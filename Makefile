@@ -13,7 +13,7 @@ JOBS ?= 2000
 WORDS ?=
 export PYTHONPATH := $(CURDIR)/tools
 
-.PHONY: help demo up bench bench-api bench-store bench-invalid chaos check check-root $(PACKAGES:%=check-%) fix clean venv lock
+.PHONY: help demo up bench bench-api bench-store bench-invalid chaos bench-events asyncapi check check-root $(PACKAGES:%=check-%) fix clean venv lock
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -39,6 +39,12 @@ bench-store: venv  ## compare a store with 1,000,000 finished jobs to one with 1
 
 bench-invalid: venv  ## let one notifier hear 1,000,000 invalid messages and watch its memory (WORDS="--messages 100000")
 	@$(BIN)/python tools/bench_invalid.py $(WORDS)
+
+bench-events: venv  ## measure how fast events reach 2,000 clients of one API (see docs/performance.md)
+	@$(BIN)/python tools/bench_events.py
+
+asyncapi: venv  ## write docs/asyncapi.json, the document of the event channels, anew
+	@$(BIN)/python tools/write_asyncapi.py
 
 check: check-root $(PACKAGES:%=check-%)  ## lint, types, import contract, guard and tests with 100 % branch coverage
 	@echo "all checks passed"
