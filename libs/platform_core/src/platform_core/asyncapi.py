@@ -123,8 +123,8 @@ def _log_channel() -> JsonObject:
         "address": "{domain}:events:log",
         "title": "Durable log of a domain",
         "description": "A Redis stream with about the last 100,000 started, completed and failed events. "
-        "Each is added in the same step in which it is published; progress and metrics are live only. A service "
-        "that only publishes has no log.",
+        "Each is added in the same step in which it is published; progress and metrics are live only. A "
+        "service that only publishes has no log.",
         "parameters": {"domain": _domain_parameter()},
         "messages": {LOG_ENTRY: _ref("messages", LOG_ENTRY)},
     }
