@@ -162,12 +162,20 @@ class EventHub:
                     loop.call_soon_threadsafe(self._tell_found, self._feed.positions)
                 items = self._feed.next(POLL_SECONDS)
                 loop.call_soon_threadsafe(self._tell, items, self._feed.positions)
-            except WorkersError as error:
+            except Exception as error:
+                # Whatever it is: a hub that ends would leave every client deaf without a word.
                 if not told:
-                    self._logger.warning("event_hub.redis_away", error=str(error))
+                    self._log(error)
+                self._feed.close()
                 lost = told = True
                 self._stop.wait(self.reconnect_seconds)
         self._feed.close()
+
+    def _log(self, error: Exception) -> None:
+        if isinstance(error, WorkersError):
+            self._logger.warning("event_hub.redis_away", error=str(error))
+        else:
+            self._logger.error("event_hub.unexpected", error=repr(error))
 
     def _tell(self, items: list[FeedItem], positions: Positions) -> None:
         for item in items:

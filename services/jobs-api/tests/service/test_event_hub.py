@@ -17,6 +17,7 @@ from typing_extensions import override
 from jobs_api.event_feed import EventFeed
 from jobs_api.event_hub import EventHub
 from jobs_api.event_listener import Listener, Wanted
+from jobs_api.published_events import LogGap
 from jobs_api.registry import FILES
 
 T = TypeVar("T")
@@ -100,8 +101,15 @@ def test_an_event_reaches_whoever_wants_it_and_nobody_else() -> None:
     assert source.closed
 
 
-@pytest.mark.parametrize("error", [RedisUnavailableError("away"), RedisCommandError("NOPERM")])
-def test_after_an_outage_everybody_is_told_and_the_log_once(error: Exception) -> None:
+@pytest.mark.parametrize(
+    ("error", "logged"),
+    [
+        (RedisUnavailableError("away"), "event_hub.redis_away"),
+        (RedisCommandError("NOPERM"), "event_hub.redis_away"),
+        (TypeError("a fault of a library's"), "event_hub.unexpected"),
+    ],
+)
+def test_after_an_outage_everybody_is_told_and_the_log_once(error: Exception, logged: str) -> None:
     source, logger = ScriptedSource(), FakeLogger()
 
     async def work() -> None:
@@ -109,6 +117,7 @@ def test_after_an_outage_everybody_is_told_and_the_log_once(error: Exception) ->
         with hub.listen((FILES, "j", None)) as listener:
             hub.start()
             assert (await listener.take())["is_outage"]
+            source.messages.put(error)
             source.messages.put(error)
             taken = await listener.take()
             while not taken["is_outage"]:
@@ -118,7 +127,7 @@ def test_after_an_outage_everybody_is_told_and_the_log_once(error: Exception) ->
         await hub.stop()
 
     in_loop(work)
-    assert logger.events() == ["event_hub.redis_away"]
+    assert set(logger.events()) == {logged}
 
 
 def test_a_server_away_from_the_start_is_waited_for() -> None:
@@ -172,6 +181,26 @@ def test_two_processes_publishing_the_same_outcome_is_no_harm_to_the_hub() -> No
                 words += await next_words(listener)
             # Without a log nobody can say that they are one.
             assert words == ["completed", "completed", "started"]
+        await hub.stop()
+
+    in_loop(work)
+
+
+def test_a_gap_in_a_log_is_told_to_those_who_hear_that_domain() -> None:
+    gap: LogGap = {"kind": "gap", "domain": FILES, "fate": "reset"}
+
+    async def work() -> None:
+        hub = make_hub(ScriptedSource())
+        with (
+            hub.listen((FILES, None, None)) as one,
+            hub.listen((None, None, 7)) as other,
+            hub.listen((TURKIC, None, None)) as another,
+        ):
+            hub._tell([gap], {})
+            assert (await one.take())["gaps"] == [gap]
+            assert (await other.take())["gaps"] == [gap]
+            hub.close_listeners()
+            assert (await another.take())["gaps"] == []
         await hub.stop()
 
     in_loop(work)

@@ -182,7 +182,7 @@ def publish(redis: RedisClient, step: str, domain: JobDomain, job_id: str) -> li
 
 @for_all_steps
 def test_whatever_happens_each_event_comes_once(steps: list[Step]) -> None:
-    """Jobs of three domains, a queue of two, a client that leaves at any time, a hub that hears as it will."""
+    """Jobs of three domains, a queue of two; the client leaves at any time, the hub hears at any time."""
 
     async def work() -> None:
         redis, clock = FakeRedis(), FakeClock()

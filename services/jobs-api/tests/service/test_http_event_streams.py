@@ -1,5 +1,6 @@
 """Events over HTTP on the running service: who comes back misses nothing, who is slow slows nobody."""
 
+import asyncio
 import socket
 import threading
 from collections.abc import Iterator
@@ -26,11 +27,12 @@ from fakeredis import FakeServer
 from platform_core.job_events import DIGITS, TURKIC, default_events_log, job_domain
 from platform_core.json_values import JsonObject, decode_json
 from platform_workers.redis import RedisClient
-from platform_workers.testing import EmbeddedRedis, FakeRedis
+from platform_workers.testing import EmbeddedRedis, FakeLogger, FakeRedis
 from service_kit import PATIENCE, Service, json_of, running_api, wait_until
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from jobs_api.http.event_streams import code_of_end
 from jobs_api.object_store import FileStore
 from jobs_api.registry import FILES
 
@@ -127,7 +129,7 @@ def test_an_id_in_the_address_does_as_one_in_the_header_and_the_header_wins(
         first = next(stream)["id"]
     run_job(redis, FILES, "a")
     with listening(service, {"last_event_id": first}) as stream:
-        second = next(stream)
+        second = next(message for message in stream if message["name"])
     assert (second["name"], second["data"]["job_id"]) == ("started", "a")
     run_last(redis, FILES)
     with listening(service, {"last_event_id": first}, second["id"]) as stream:
@@ -254,14 +256,13 @@ def test_events_come_in_the_order_in_which_they_were_published(service: Service,
 # -- many, slow, gone ---------------------------------------------------------------------------------------
 
 
-def test_fifty_clients_share_one_subscription(service: Service, redis: RedisClient) -> None:
+def test_fifty_clients_share_one_subscription(files: FileStore) -> None:
     with ExitStack() as stack:
-        http = httpx.Client(
-            base_url=service["url"],
-            trust_env=False,
-            timeout=PATIENCE,
-            limits=httpx.Limits(max_connections=60),
-        )
+        redis = stack.enter_context(EmbeddedRedis()).client()
+        stack.callback(redis.close)
+        service = stack.enter_context(running_api(redis, files))
+        limits = httpx.Limits(max_connections=60)
+        http = httpx.Client(base_url=service["url"], trust_env=False, timeout=PATIENCE, limits=limits)
         stack.enter_context(http)
         mine: Service = {**service, "http": http}
         streams = [stack.enter_context(listening(mine)) for _ in range(50)]
@@ -511,6 +512,24 @@ def test_what_a_client_says_by_socket_is_not_heard_and_has_its_bounds(
         for _ in range(60):
             client.send("hello")
         assert close_code(messages(client)) == 1008
+
+
+def test_what_nobody_foresaw_closes_a_socket_and_is_logged() -> None:
+    """Else a fault of ours would look like a client that has gone."""
+    logger = FakeLogger()
+
+    async def fail() -> int | None:
+        raise KeyError("x")
+
+    async def code() -> int | None:
+        task = asyncio.create_task(fail())
+        await asyncio.wait([task])
+        return code_of_end(task, logger)
+
+    assert asyncio.run(code()) == 1011
+    assert logger.lines == [
+        {"level": "error", "event": "http.unexpected", "fields": {"error": "KeyError('x')"}}
+    ]
 
 
 def close_code(stream: Iterator[JsonObject]) -> int:

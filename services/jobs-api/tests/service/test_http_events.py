@@ -240,3 +240,37 @@ def test_what_happens_while_the_record_is_read_is_not_missed(redis: RedisClient,
     names = asyncio.run(told())
     assert names[0] == "state"
     assert names[-1] == "state"
+
+
+def test_who_follows_too_slowly_is_told_the_state_and_goes_on(redis: RedisClient, service: Service) -> None:
+    """A queue of one is full with the second event: what is passed over the record tells."""
+    job_id = submit(service)
+    context = context_of(service, job_id)
+
+    async def names() -> list[str | None]:
+        history = EventHistory(redis)
+        feed = EventFeed(LiveEvents(redis), history, clock=FakeClock())
+        hub = EventHub(feed, history, logger=FakeLogger(), queue_length=1)
+        feed.connect()
+        hub._tell_found(feed.positions)
+        told: list[str | None] = []
+        async with asyncio.timeout(PATIENCE):
+            async for message in Follower(hub, JobRecords(redis), FILES, job_id, 60).messages():
+                told.append(message.event)
+                if told == [None, "state"]:
+                    context.publish_started()
+                    for _ in range(2):
+                        redis.xadd("files:events:log", _last_entry(redis), max_length=100)
+                    feed.look_soon()
+                    hub._tell([*feed.next(0), *feed.next(0)], feed.positions)
+                elif told == [None, "state", "state"]:
+                    context.publish_failed("user", "bad row")
+                    hub._tell(feed.next(0), feed.positions)
+        await hub.stop()
+        return told
+
+    assert asyncio.run(names()) == [None, "state", "state", "failed", "state"]
+
+
+def _last_entry(redis: RedisClient) -> dict[str, str]:
+    return redis.xrange("files:events:log")[-1]["fields"]

@@ -114,13 +114,13 @@ async def talk(socket: WebSocket[object, object, State], stream: EventStream, lo
         for task in tasks:
             task.cancel()
     for task in done:
-        code = close_code(task, logger)
+        code = code_of_end(task, logger)
         if code is not None:
             with suppress(*_GONE):
                 await socket.close(code)
 
 
-def close_code(task: asyncio.Task[int | None], logger: Logger) -> int | None:
+def code_of_end(task: asyncio.Task[int | None], logger: Logger) -> int | None:
     """Return the code by which the socket is closed after a task has ended; None when the client is gone."""
     error = task.exception()
     if error is None:
