@@ -94,7 +94,8 @@ class EventFeed:
         self._read_to: dict[JobDomain, str] = {}
         self._heard: deque[_Live] = deque()
         self._waiting: dict[JobDomain, deque[_Entry]] = {}
-        self._known: dict[JobDomain, deque[str]] = {}
+        # Their hashes: the text of an event may be long.
+        self._known: dict[JobDomain, deque[int]] = {}
         self._found: list[FeedItem] = []
         self._look_at = 0.0
         self._turn = 0
@@ -197,7 +198,7 @@ class EventFeed:
                 if waiting["data"] == data:
                     self._give_out(domain, index + 1)
                     return
-            if data in self._known.get(domain, ()):
+            if hash(data) in self._known.get(domain, ()):
                 return
         self._found.append(PublishedEvent(domain, live["event"], data=data, entry_id=None, positions={}))
 
@@ -220,7 +221,7 @@ class EventFeed:
             message = entry["message"]
             self._positions = {**self.positions, domain: entry["entry_id"]}
             if message["kind"] == "event":
-                self._known.setdefault(domain, deque(maxlen=REMEMBERED)).append(waiting["data"])
+                self._known.setdefault(domain, deque(maxlen=REMEMBERED)).append(hash(waiting["data"]))
                 self._found.append(
                     PublishedEvent(
                         domain,
