@@ -104,3 +104,18 @@ def test_without_redis_it_says_so() -> None:
     redis.server.connected = False
     with pytest.raises(RedisUnavailableError):
         EventHistory(redis).page(TURKIC, after="0-0")
+
+
+def test_long_entries_fill_a_page_sooner_and_one_that_is_too_long_says_nothing(redis: RedisClient) -> None:
+    """Anybody can append anything; a page of 500 entries of 10 MB would fill the memory of both sides."""
+    for text in ("x" * 1_500_000, "y" * 3_000_000):
+        redis.xadd(LOG, {"event": text}, max_length=1000)
+    append(redis, "j")
+    first = EventHistory(redis).page(TURKIC, after="0-0")
+    assert [entry["message"]["kind"] for entry in first["entries"]] == ["undecodable", "undecodable"]
+    reasons = [
+        entry["message"]["reason"] for entry in first["entries"] if entry["message"]["kind"] == "undecodable"
+    ]
+    assert reasons == ["longer than 1048576 bytes", "the entry has no field `event`"]
+    assert first["more"]
+    assert jobs(EventHistory(redis).page(TURKIC, after=first["entries"][1]["entry_id"])) == ["j"]

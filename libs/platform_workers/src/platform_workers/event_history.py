@@ -18,7 +18,14 @@ from typing import Final, Literal, TypeAlias, TypedDict
 
 from platform_core.job_events import JobDomain, default_events_log
 
-from platform_workers.event_subscriber import LOG_START, LogEntry, known_domains, read_entry
+from platform_workers.event_subscriber import (
+    LOG_START,
+    MAX_MESSAGE_BYTES,
+    READ_BYTES,
+    LogEntry,
+    known_domains,
+    read_entry,
+)
 from platform_workers.lua_scripts import SCRIPTS, load_script
 from platform_workers.redis import RedisClient
 from platform_workers.redis_replies import StreamEntry
@@ -55,7 +62,7 @@ class EventHistory:
 
     Args:
         redis: the connection.
-        limit: at most this many entries a page.
+        limit: at most this many entries a page; fewer where they are long (`READ_BYTES`).
     """
 
     def __init__(self, redis: RedisClient, *, limit: int = 500) -> None:
@@ -79,12 +86,12 @@ class EventHistory:
             last: the last entry id that is wanted.
         """
         log = default_events_log(domain)
-        arguments = [after, last, str(self._limit)]
+        arguments = [after, last, str(self._limit), str(READ_BYTES), str(2 * MAX_MESSAGE_BYTES)]
         reply = self._redis.run_script({"script": _LOG_PAGE, "keys": [log], "args": arguments})
         texts = iter(reply)
-        fate, newest = _FATES[next(texts)], next(texts)
+        fate, newest, rest = _FATES[next(texts)], next(texts), next(texts)
         entries = [read_entry(log, domain, entry) for entry in _stream_entries(texts)]
-        return {"fate": fate, "newest": newest, "entries": entries, "more": len(entries) == self._limit}
+        return {"fate": fate, "newest": newest, "entries": entries, "more": rest == "more"}
 
 
 def _stream_entries(texts: Iterator[str]) -> Iterator[StreamEntry]:

@@ -86,7 +86,7 @@ def test_an_event_reaches_whoever_wants_it_and_nobody_else() -> None:
         listeners: list[Listener] = []
         contexts = [hub.listen(wanted) for wanted in [*WANTED, *NOT_WANTED, WANTED[0]]]
         listeners = [context.__enter__() for context in contexts]
-        source.messages.put({"kind": "unknown", "channel": "files:events", "event_type": "x"})
+        source.messages.put({"kind": "unknown", "channel": "files:events", "event_type": "x", "data": b""})
         source.messages.put(message_of(progress(FILES, 5)))
         for listener in (*listeners[:8], listeners[-1]):
             assert await next_words(listener) == ["progress"]
