@@ -13,7 +13,8 @@ JOBS ?= 2000
 WORDS ?=
 export PYTHONPATH := $(CURDIR)/tools
 
-.PHONY: help demo up bench bench-api bench-store bench-invalid bench-listing chaos check check-root $(PACKAGES:%=check-%) fix clean venv lock
+.PHONY: help demo up bench bench-api bench-events bench-invalid bench-listing bench-store chaos asyncapi check check-root \
+	$(PACKAGES:%=check-%) fix clean venv lock
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -42,6 +43,12 @@ bench-invalid: venv  ## let one notifier hear 1,000,000 invalid messages and wat
 
 bench-listing: venv  ## measure pages of jobs in a store of 1,000 and of 1,000,000 (7 GB, half an hour; see docs/performance.md)
 	@$(BIN)/python tools/bench_listing.py
+
+bench-events: venv  ## measure how fast events reach 2,000 clients of one API (see docs/performance.md)
+	@$(BIN)/python tools/bench_events.py
+
+asyncapi: venv  ## write docs/asyncapi.json, the document of the event channels, anew
+	@$(BIN)/python tools/write_asyncapi.py
 
 check: check-root $(PACKAGES:%=check-%)  ## lint, types, import contract, guard and tests with 100 % branch coverage
 	@echo "all checks passed"

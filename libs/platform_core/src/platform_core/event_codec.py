@@ -15,6 +15,7 @@ from typing import Annotated, Generic, Protocol, TypeAlias, TypeVar
 from msgspec import Meta
 
 from platform_core.errors import DecodeError, UnknownEventError
+from platform_core.json_schemas import schema_of
 from platform_core.json_values import (
     JsonObject,
     convert_as,
@@ -50,6 +51,9 @@ class EventShape(Protocol[EventT_co]):
     def decode(self, message: JsonObject) -> EventT_co:
         """Return the event with its declared fields only, or raise DecodeError."""
 
+    def schema(self) -> JsonObject:
+        """Return the event's JSON Schema."""
+
 
 class TypedShape(Generic[EventT_co]):
     """The shape of an event that is one TypedDict."""
@@ -66,6 +70,10 @@ class TypedShape(Generic[EventT_co]):
     def decode(self, message: JsonObject) -> EventT_co:
         """Return the event with its declared fields only, or raise DecodeError."""
         return convert_as(message, self._event_type)
+
+    def schema(self) -> JsonObject:
+        """Return the event's JSON Schema."""
+        return schema_of(self._event_type)
 
 
 class EventFamily(Generic[EventT_co]):
@@ -91,6 +99,15 @@ class EventFamily(Generic[EventT_co]):
         self._version = f"v{version}"
         self._shapes = dict(shapes)
         self._domain = domain
+
+    @property
+    def domain(self) -> str | None:
+        """The one domain that it is of; None if it serves every domain."""
+        return self._domain
+
+    def shapes(self) -> Mapping[str, EventShape[EventT_co]]:
+        """Return the shape of each event under its type without the domain, such as `job.started.v1`."""
+        return {f"{self._group}.{name}.{self._version}": shape for name, shape in self._shapes.items()}
 
     def decode(self, text: str | bytes) -> EventT_co:
         """Read a message of this family.

@@ -15,6 +15,7 @@ from platform_core.event_codec import (
     TypedShape,
     declared_fields,
 )
+from platform_core.json_schemas import schema_of
 from platform_core.json_values import JsonObject, JsonValue, convert_as
 
 # Open: a new team makes its own with `job_domain`, and nothing here changes.
@@ -270,6 +271,16 @@ class _ProgressShape:
         if "payload" in message:
             event["payload"] = message["payload"]
         return event
+
+    def schema(self) -> JsonObject:
+        schema = schema_of(_JobProgressFields)
+        properties = schema["properties"]
+        assert isinstance(properties, dict)
+        return schema | {
+            "title": JobProgressV1.__name__,
+            "description": str(JobProgressV1.__doc__),
+            "properties": {**properties, "payload": {"description": "Any JSON of the team's own."}},
+        }
 
 
 JOB_EVENTS: Final[EventFamily[JobEventV1]] = EventFamily(

@@ -290,7 +290,7 @@ class EventLog:
             )
 
         found = self._with_groups(logs, read)
-        return [_read_entry(log, logs[log], entry) for log in found for entry in found[log]]
+        return [read_entry(log, logs[log], entry) for log in found for entry in found[log]]
 
     def unfinished(self, *, min_idle_seconds: float) -> Iterator[list[LogEntry]]:
         """Take over, batch by batch, what some reader was given and has not acknowledged.
@@ -306,7 +306,7 @@ class EventLog:
                 take = partial(self._take_over, log, position, int(min_idle_seconds * 1000))
                 reached, entries = self._with_groups(logs, take)
                 if entries:
-                    yield [_read_entry(log, domain, entry) for entry in entries]
+                    yield [read_entry(log, domain, entry) for entry in entries]
                 position = None if reached == LOG_START else reached
 
     def gaps(self) -> list[LogGap]:
@@ -430,7 +430,8 @@ def _read_live(message: LiveMessage) -> Message | None:
     return read_message(channel, domain, message["data"])
 
 
-def _read_entry(log: str, domain: JobDomain, entry: StreamEntry) -> LogEntry:
+def read_entry(log: str, domain: JobDomain, entry: StreamEntry) -> LogEntry:
+    """Decode one entry of a domain's durable log; whatever it holds, it has an outcome."""
     fields = entry["fields"]
     run = fields.get("run", "1")
     text = fields.get("event")

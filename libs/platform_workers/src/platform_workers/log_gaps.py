@@ -11,7 +11,7 @@ from platform_core.job_events import JobDomain
 from platform_workers.lua_scripts import SCRIPTS, load_script
 from platform_workers.redis import RedisClient
 
-_LOG_GAP: Final = load_script(SCRIPTS, "log_gap")
+_LOG_GAP: Final = load_script(SCRIPTS, "stream_facts", "log_gap")
 
 SWEEP_MARGIN_MS: Final = 10 * 60 * 1000
 """How much earlier than the gap a sweep begins: the log's times are the server's, those of the job store are
@@ -52,7 +52,7 @@ def find_gap(redis: RedisClient, log: str, domain: JobDomain, group: str) -> Log
     return {
         "stream": log,
         "domain": domain,
-        "since_ms": _parts(cursor)[0],
+        "since_ms": id_parts(cursor)[0],
         "kept_from": kept_from,
         "newest": newest,
     }
@@ -60,9 +60,10 @@ def find_gap(redis: RedisClient, log: str, domain: JobDomain, group: str) -> Log
 
 def is_covered(gap: LogGap, swept_to: str) -> bool:
     """Tell whether a look into the job store, made when `swept_to` was the newest entry, has found it all."""
-    return _parts(gap["kept_from"]) <= _parts(swept_to)
+    return id_parts(gap["kept_from"]) <= id_parts(swept_to)
 
 
-def _parts(entry_id: str) -> tuple[int, int]:
+def id_parts(entry_id: str) -> tuple[int, int]:
+    """Return the two numbers of an entry id, by which ids are ordered."""
     milliseconds, _, number = entry_id.partition("-")
     return int(milliseconds), int(number)

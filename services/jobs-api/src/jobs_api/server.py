@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import sys
 from types import FrameType
 from typing import Final
 
@@ -13,6 +14,11 @@ from jobs_api.event_hub import EventHub
 
 GRACE_SECONDS: Final = 8
 """How long requests under way may take after SIGTERM."""
+
+MAX_SOCKET_MESSAGE_BYTES: Final = 1024
+"""The longest message a WebSocket client may send; there is no use for any."""
+
+LOOP: Final = "asyncio" if sys.platform == "win32" else "uvloop"
 
 
 class ApiServer(uvicorn.Server):
@@ -35,6 +41,13 @@ def make_server(app: Litestar, hub: EventHub, *, host: str, port: int) -> ApiSer
         app,
         host=host,
         port=port,
+        # Named, so that a missing one is told at once and not replaced by a slower one in silence.
+        loop=LOOP,
+        http="httptools",
+        ws="websockets-sansio",
+        ws_max_size=MAX_SOCKET_MESSAGE_BYTES,
+        # Events are small and go to many: compressing each for each client costs more than it saves.
+        ws_per_message_deflate=False,
         log_config=None,
         access_log=False,
         server_header=False,

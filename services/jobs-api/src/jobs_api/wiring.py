@@ -10,12 +10,14 @@ from platform_core.clock import SystemClock
 from platform_core.job_events import default_events_channel
 from platform_core.logging import configure_logging, get_logger
 from platform_core.queues import FILES_QUEUE
+from platform_workers.event_history import EventHistory
 from platform_workers.event_subscriber import LiveEvents
 from platform_workers.job_control import make_job_control
 from platform_workers.redis import RedisClient, connect
 from platform_workers.rq_harness import WorkerConfig
 from platform_workers.submission import make_submitter
 
+from jobs_api.event_feed import EventFeed
 from jobs_api.event_hub import EventHub
 from jobs_api.file_jobs import FileJobs
 from jobs_api.http.app import make_app
@@ -66,7 +68,9 @@ def assemble_api(
     """Build the API around a Redis connection and a file store."""
     # The API runs no job; of the registry it needs the payload types and the limits.
     registry = make_registry(make_file_jobs(store, Path(tempfile.gettempdir())))
-    hub = EventHub(LiveEvents(redis), logger=get_logger("jobs_api.event_hub"))
+    history = EventHistory(redis)
+    feed = EventFeed(LiveEvents(redis), history, clock=SystemClock())
+    hub = EventHub(feed, history, logger=get_logger("jobs_api.event_hub"))
     services: Services = {
         "redis": redis,
         "files": store,

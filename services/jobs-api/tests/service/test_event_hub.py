@@ -1,42 +1,26 @@
-"""One subscription, many listeners: who is slow loses progress and nothing else."""
+"""One subscription, many listeners: found by what they want, told of outages, closed with the server."""
 
 import asyncio
 import queue
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from platform_core.event_families import KnownEventV1
-from platform_core.job_events import (
-    TURKIC,
-    make_completed_event,
-    make_progress_event,
-    make_started_event,
-)
-from platform_workers.errors import RedisUnavailableError
+import pytest
+from event_kit import completed, message_of, progress, started
+from platform_core.job_events import TURKIC
+from platform_workers.errors import RedisCommandError, RedisUnavailableError
+from platform_workers.event_history import EventHistory
 from platform_workers.event_subscriber import Message
-from platform_workers.testing import FakeLogger
+from platform_workers.testing import FakeClock, FakeLogger, FakeRedis
 from typing_extensions import override
 
-from jobs_api.event_hub import EventHub, Heard, Listener
+from jobs_api.event_feed import EventFeed
+from jobs_api.event_hub import EventHub
+from jobs_api.event_listener import Listener, Wanted
+from jobs_api.published_events import LogGap
 from jobs_api.registry import FILES
 
 T = TypeVar("T")
-
-
-def progress(percent: int, job_id: str = "j") -> KnownEventV1:
-    return make_progress_event(domain=FILES, job_id=job_id, user_id=1, progress=percent)
-
-
-def started(job_id: str = "j") -> KnownEventV1:
-    return make_started_event(domain=FILES, job_id=job_id, user_id=1, queue="files")
-
-
-def completed(job_id: str = "j") -> KnownEventV1:
-    return make_completed_event(domain=FILES, job_id=job_id, user_id=1, result_id="r", result_bytes=1)
-
-
-def event_message(event: KnownEventV1) -> Message:
-    return {"kind": "event", "channel": "files:events", "domain": FILES, "event": event}
 
 
 class ScriptedSource:
@@ -52,7 +36,7 @@ class ScriptedSource:
     def next(self, timeout: float) -> Message | None:
         """Give what the test put."""
         try:
-            message = self.messages.get(timeout=timeout)
+            message = self.messages.get(timeout=timeout) if timeout else self.messages.get_nowait()
         except queue.Empty:
             return None
         if isinstance(message, Exception):
@@ -64,6 +48,12 @@ class ScriptedSource:
         self.closed = True
 
 
+def make_hub(source: ScriptedSource, logger: FakeLogger | None = None) -> EventHub:
+    history = EventHistory(FakeRedis())
+    feed = EventFeed(source, history, clock=FakeClock())
+    return EventHub(feed, history, logger=logger or FakeLogger(), reconnect_seconds=0.01)
+
+
 def in_loop(work: Callable[[], Awaitable[T]]) -> T:
     async def run() -> T:
         return await asyncio.wait_for(work(), 20)
@@ -71,96 +61,73 @@ def in_loop(work: Callable[[], Awaitable[T]]) -> T:
     return asyncio.run(run())
 
 
-async def taken(listener: Listener, count: int) -> list[Heard]:
-    return [await listener.next(10) for _ in range(count)]
+async def next_words(listener: Listener) -> list[str]:
+    """Return the words of the next events; what comes without an event is passed over."""
+    while True:
+        taken = await listener.take()
+        if taken["events"] or taken["is_closed"]:
+            return [event.word for event in taken["events"]]
 
 
-def test_a_listener_gets_events_in_order() -> None:
-    async def work() -> list[Heard]:
-        listener = Listener(10)
-        for event in (started(), progress(1), completed()):
-            listener.put(event)
-        return await taken(listener, 3)
-
-    assert in_loop(work) == [
-        {"kind": "event", "event": event} for event in (started(), progress(1), completed())
-    ]
+WANTED: list[Wanted] = [
+    (FILES, "j", 7), (FILES, "j", None), (FILES, None, 7), (None, "j", 7),
+    (FILES, None, None), (None, "j", None), (None, None, 7), (None, None, None),
+]  # fmt: skip
+NOT_WANTED: list[Wanted] = [(TURKIC, "j", 7), (FILES, "k", 7), (FILES, "j", 8), (TURKIC, None, None)]
 
 
-def test_a_slow_listener_loses_its_oldest_progress_and_no_outcome() -> None:
-    async def work() -> list[Heard]:
-        listener = Listener(3)
-        for event in (started(), progress(1), progress(2), progress(3), completed()):
-            listener.put(event)
-        return [*await taken(listener, 3), await listener.next(0)]
-
-    assert in_loop(work) == [
-        {"kind": "event", "event": started()},
-        {"kind": "event", "event": progress(3)},
-        {"kind": "event", "event": completed()},
-        {"kind": "quiet"},
-    ]
-
-
-def test_when_an_outcome_must_go_the_listener_is_told_of_a_gap() -> None:
-    async def work() -> list[Heard]:
-        listener = Listener(2)
-        for event in (started(), completed(), started()):
-            listener.put(event)
-        return [*await taken(listener, 3), await listener.next(0)]
-
-    assert in_loop(work) == [
-        {"kind": "gap"},
-        {"kind": "event", "event": completed()},
-        {"kind": "event", "event": started()},
-        {"kind": "quiet"},
-    ]
-
-
-def test_only_the_jobs_own_listeners_hear() -> None:
+def test_an_event_reaches_whoever_wants_it_and_nobody_else() -> None:
     source = ScriptedSource()
 
-    async def work() -> list[Heard]:
-        hub = EventHub(source, logger=FakeLogger())
-        with (
-            hub.listen(FILES, "j") as first,
-            hub.listen(FILES, "j") as second,
-            hub.listen(TURKIC, "j") as other,
-        ):
-            hub.start()
-            for listener in (first, second, other):
-                assert await listener.next(10) == {"kind": "gap"}
-            source.messages.put({"kind": "unknown", "channel": "files:events", "event_type": "x"})
-            source.messages.put(event_message(progress(1, "another")))
-            source.messages.put(event_message(progress(5)))
-            heard = [await first.next(10), await second.next(10), await other.next(0)]
-        with hub.listen(FILES, "j"):
-            pass
+    async def work() -> None:
+        hub = make_hub(source)
+        hub.start()
+        assert await hub.is_ready(10)
+        listeners: list[Listener] = []
+        contexts = [hub.listen(wanted) for wanted in [*WANTED, *NOT_WANTED, WANTED[0]]]
+        listeners = [context.__enter__() for context in contexts]
+        source.messages.put({"kind": "unknown", "channel": "files:events", "event_type": "x", "data": b""})
+        source.messages.put(message_of(progress(FILES, 5)))
+        for listener in (*listeners[:8], listeners[-1]):
+            assert await next_words(listener) == ["progress"]
+        hub.close_listeners()
+        for listener in listeners[8:12]:
+            assert await next_words(listener) == []
+        for context in contexts:
+            context.__exit__(None, None, None)
         await hub.stop()
-        return heard
 
-    event: Heard = {"kind": "event", "event": progress(5)}
-    assert in_loop(work) == [event, event, {"kind": "quiet"}]
+    in_loop(work)
     assert source.closed
 
 
-def test_after_an_outage_everybody_is_told_of_the_gap_and_the_log_once() -> None:
+@pytest.mark.parametrize(
+    ("error", "logged"),
+    [
+        (RedisUnavailableError("away"), "event_hub.redis_away"),
+        (RedisCommandError("NOPERM"), "event_hub.redis_away"),
+        (TypeError("a fault of a library's"), "event_hub.unexpected"),
+    ],
+)
+def test_after_an_outage_everybody_is_told_and_the_log_once(error: Exception, logged: str) -> None:
     source, logger = ScriptedSource(), FakeLogger()
 
-    async def work() -> list[Heard]:
-        hub = EventHub(source, logger=logger, reconnect_seconds=0.01)
-        with hub.listen(FILES, "j") as listener:
+    async def work() -> None:
+        hub = make_hub(source, logger)
+        with hub.listen((FILES, "j", None)) as listener:
             hub.start()
-            first = await listener.next(10)
-            source.messages.put(RedisUnavailableError("away"))
-            second = await listener.next(10)
-            source.messages.put(event_message(progress(5)))
-            third = await listener.next(10)
+            assert (await listener.take())["is_outage"]
+            source.messages.put(error)
+            source.messages.put(error)
+            taken = await listener.take()
+            while not taken["is_outage"]:
+                taken = await listener.take()
+            source.messages.put(message_of(started(FILES)))
+            assert await next_words(listener) == ["started"]
         await hub.stop()
-        return [first, second, third]
 
-    assert in_loop(work) == [{"kind": "gap"}, {"kind": "gap"}, {"kind": "event", "event": progress(5)}]
-    assert logger.events() == ["event_hub.redis_away"]
+    in_loop(work)
+    assert set(logger.events()) == {logged}
 
 
 def test_a_server_away_from_the_start_is_waited_for() -> None:
@@ -173,30 +140,67 @@ def test_a_server_away_from_the_start_is_waited_for() -> None:
             if self.attempts < 3:
                 raise RedisUnavailableError("away")
 
-    source, logger = AwaySource(), FakeLogger()
+    logger = FakeLogger()
 
-    async def work() -> Heard:
-        hub = EventHub(source, logger=logger, reconnect_seconds=0.01)
-        with hub.listen(FILES, "j") as listener:
-            hub.start()
-            heard = await listener.next(10)
+    async def work() -> None:
+        hub = make_hub(AwaySource(), logger)
+        assert not await hub.is_ready(0.0)
+        hub.start()
+        assert await hub.is_ready(10)
         await hub.stop()
-        return heard
 
-    assert in_loop(work) == {"kind": "gap"}
+    in_loop(work)
     assert logger.events() == ["event_hub.redis_away"]
 
 
 def test_closing_ends_open_streams_and_those_opened_later() -> None:
-    async def work() -> list[Heard]:
-        hub = EventHub(ScriptedSource(), logger=FakeLogger())
-        with hub.listen(FILES, "j") as listener:
-            listener.put(progress(1))
+    async def work() -> None:
+        hub = make_hub(ScriptedSource())
+        with hub.listen((FILES, "j", None)) as listener:
             hub.close_listeners()
-            first = await listener.next(10)
-        with hub.listen(FILES, "late") as late:
-            second = await late.next(10)
+            assert (await listener.take())["is_closed"]
+            assert (await listener.take())["is_closed"]
+        with hub.listen((FILES, "late", None)) as late:
+            assert (await late.take())["is_closed"]
         await hub.stop()
-        return [first, second]
 
-    assert in_loop(work) == [{"kind": "closed"}, {"kind": "closed"}]
+    in_loop(work)
+
+
+def test_two_processes_publishing_the_same_outcome_is_no_harm_to_the_hub() -> None:
+    source = ScriptedSource()
+
+    async def work() -> None:
+        hub = make_hub(source)
+        hub.start()
+        with hub.listen((FILES, None, None)) as listener:
+            for event in (completed(FILES), completed(FILES), started(FILES, "k")):
+                source.messages.put(message_of(event))
+            words: list[str] = []
+            while "started" not in words:
+                words += await next_words(listener)
+            # Without a log nobody can say that they are one.
+            assert words == ["completed", "completed", "started"]
+        await hub.stop()
+
+    in_loop(work)
+
+
+def test_a_gap_in_a_log_is_told_to_those_who_hear_that_domain() -> None:
+    gap: LogGap = {"kind": "gap", "domain": FILES, "fate": "reset"}
+
+    async def work() -> None:
+        hub = make_hub(ScriptedSource())
+        with (
+            hub.listen((FILES, None, None)) as one,
+            hub.listen((None, None, 7)) as other,
+            hub.listen((TURKIC, None, None)) as another,
+        ):
+            hub._tell([gap], {})
+            assert (await one.take())["gaps"] == [gap]
+            assert (await other.take())["gaps"] == [gap]
+            hub.close_listeners()
+            assert (await another.take())["gaps"] == []
+        await hub.stop()
+
+    in_loop(work)

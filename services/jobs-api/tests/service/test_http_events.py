@@ -10,14 +10,15 @@ import httpx
 from fakeredis import FakeServer
 from platform_core.job_types import job_key
 from platform_core.json_values import JsonObject, decode_json
-from platform_workers.errors import RedisCommandError
-from platform_workers.event_subscriber import LiveEvents, Message
+from platform_workers.event_history import EventHistory
+from platform_workers.event_subscriber import LiveEvents
 from platform_workers.redis import RedisClient
-from platform_workers.testing import EmbeddedRedis, FakeLogger, FakeRedis
+from platform_workers.testing import EmbeddedRedis, FakeClock, FakeLogger, FakeRedis
 from service_kit import PATIENCE, Service, context_of, running_api, submit, wait_until
 from typing_extensions import override
 
 from jobs_api.client.server_events import ServerEvent, parse_server_events
+from jobs_api.event_feed import EventFeed
 from jobs_api.event_hub import EventHub
 from jobs_api.http.events import Follower
 from jobs_api.job_records import FoundJob, JobRecords
@@ -227,7 +228,8 @@ def test_what_happens_while_the_record_is_read_is_not_missed(redis: RedisClient,
             return found
 
     async def told() -> list[str | None]:
-        hub = EventHub(LiveEvents(redis), logger=FakeLogger())
+        history = EventHistory(redis)
+        hub = EventHub(EventFeed(LiveEvents(redis), history, clock=FakeClock()), history, logger=FakeLogger())
         hub.start()
         follower = Follower(hub, SlowRecords(redis), FILES, job_id, heartbeat_seconds=60)
         async with asyncio.timeout(PATIENCE):
@@ -240,30 +242,35 @@ def test_what_happens_while_the_record_is_read_is_not_missed(redis: RedisClient,
     assert names[-1] == "state"
 
 
-def test_a_command_that_redis_refuses_does_not_end_the_hub() -> None:
-    class RefusingSource:
-        """Redis refuses the subscription at first (a changed password, say)."""
+def test_who_follows_too_slowly_is_told_the_state_and_goes_on(redis: RedisClient, service: Service) -> None:
+    """A queue of one is full with the second event: what is passed over the record tells."""
+    job_id = submit(service)
+    context = context_of(service, job_id)
 
-        refused = 0
-
-        def connect(self) -> None:
-            self.refused += 1
-            if self.refused == 1:
-                raise RedisCommandError("NOPERM")
-
-        def next(self, timeout: float) -> Message | None:
-            threading.Event().wait(0.01)
-            return None
-
-        def close(self) -> None:
-            """Nothing to do."""
-
-    async def heard() -> str:
-        hub = EventHub(RefusingSource(), logger=FakeLogger(), reconnect_seconds=0.01)
-        with hub.listen(FILES, "j") as listener:
-            hub.start()
-            kind = (await listener.next(PATIENCE))["kind"]
+    async def names() -> list[str | None]:
+        history = EventHistory(redis)
+        feed = EventFeed(LiveEvents(redis), history, clock=FakeClock())
+        hub = EventHub(feed, history, logger=FakeLogger(), queue_length=1)
+        feed.connect()
+        hub._tell_found(feed.positions)
+        told: list[str | None] = []
+        async with asyncio.timeout(PATIENCE):
+            async for message in Follower(hub, JobRecords(redis), FILES, job_id, 60).messages():
+                told.append(message.event)
+                if told == [None, "state"]:
+                    context.publish_started()
+                    for _ in range(2):
+                        redis.xadd("files:events:log", _last_entry(redis), max_length=100)
+                    feed.look_soon()
+                    hub._tell([*feed.next(0), *feed.next(0)], feed.positions)
+                elif told == [None, "state", "state"]:
+                    context.publish_failed("user", "bad row")
+                    hub._tell(feed.next(0), feed.positions)
         await hub.stop()
-        return kind
+        return told
 
-    assert asyncio.run(heard()) == "gap"
+    assert asyncio.run(names()) == [None, "state", "state", "failed", "state"]
+
+
+def _last_entry(redis: RedisClient) -> dict[str, str]:
+    return redis.xrange("files:events:log")[-1]["fields"]

@@ -10,23 +10,6 @@ if redis.call('EXISTS', log) == 0 then
   return { 'whole' }
 end
 
-local function facts(flat)
-  local found = {}
-  for i = 1, #flat, 2 do
-    found[flat[i]] = flat[i + 1]
-  end
-  return found
-end
-
-local function is_before(one, other)
-  local one_ms, one_n = string.match(one, '^(%d+)-(%d+)$')
-  local other_ms, other_n = string.match(other, '^(%d+)-(%d+)$')
-  if one_ms ~= other_ms then
-    return tonumber(one_ms) < tonumber(other_ms)
-  end
-  return tonumber(one_n) < tonumber(other_n)
-end
-
 local stream = facts(redis.call('XINFO', 'STREAM', log))
 local newest = stream['last-generated-id']
 local first = stream['first-entry'] and stream['first-entry'][1]
@@ -47,14 +30,7 @@ for _, flat in ipairs(redis.call('XINFO', 'GROUPS', log)) do
   end
 end
 
-local missing
-if cursor == '0-0' then
-  -- A server before version 7 does not count what was ever added: there it may be missing.
-  missing = stream['entries-added'] == nil or stream['entries-added'] > stream['length']
-else
-  missing = is_before(cursor, kept_from)
-end
-if missing then
+if is_missing_after(cursor, stream) then
   return { 'gap', cursor, kept_from, newest }
 end
 return { 'whole' }

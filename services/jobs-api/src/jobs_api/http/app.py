@@ -10,6 +10,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 
 from jobs_api.http.control import control_routes
 from jobs_api.http.deliveries import delivery_routes
+from jobs_api.http.event_streams import event_stream_routes
 from jobs_api.http.events import event_routes
 from jobs_api.http.files import file_routes
 from jobs_api.http.health import health_routes
@@ -43,6 +44,7 @@ def make_app(services: Services) -> Litestar:
             control_routes(services),
             tracking_routes(services),
             event_routes(services),
+            event_stream_routes(services),
             delivery_routes(services),
             job_type_routes(services),
             health_routes(services),

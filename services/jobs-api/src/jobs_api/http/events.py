@@ -13,23 +13,24 @@ from litestar import Request, Router, route
 from litestar.datastructures import State
 from litestar.params import FromPath
 from litestar.response import ServerSentEvent, ServerSentEventMessage
-from platform_core.event_families import KnownEventV1
 from platform_core.job_events import JobDomain
 from platform_core.job_types import is_outcome
-from platform_core.json_values import encode_json, to_json_value
+from platform_core.json_values import encode_json
 from platform_workers.errors import JobNotFoundError, RedisUnavailableError
 
-from jobs_api.event_hub import EventHub, Heard
+from jobs_api.event_hub import EventHub
+from jobs_api.event_listener import Taken
 from jobs_api.http.answers import READ, is_head
+from jobs_api.http.event_texts import RETRY_MILLISECONDS
 from jobs_api.http.services import Services
 from jobs_api.job_records import JobRecords
+from jobs_api.published_events import PublishedEvent
+
+OUTCOMES: Final = frozenset({"completed", "failed"})
 
 HEARTBEAT_SECONDS: Final = 10.0
 """How long a stream may be silent. Then the record is read again: the vendor's client may have lost and
 renewed the subscription without a word."""
-
-RETRY_MILLISECONDS: Final = 2000
-"""How long a browser waits before it connects again."""
 
 
 def event_routes(services: Services) -> Router:
@@ -74,15 +75,21 @@ class Follower:
         """Give what is sent to the client, until the job's outcome or the end of the server."""
         yield ServerSentEventMessage(data=None, retry=RETRY_MILLISECONDS)
         # Listening begins before the record is read, so nothing can happen unseen in between.
-        with self._hub.listen(self._domain, self._job_id) as listener:
-            listener.put_gap()
+        with (
+            self._hub.listen((self._domain, self._job_id, None)) as listener,
+            listener.reminded_every(self._heartbeat_seconds),
+        ):
+            yield await self._look()
             while not self._done:
-                heard = await listener.next(self._heartbeat_seconds)
-                if heard["kind"] == "closed":
+                taken = await listener.take()
+                if taken["is_closed"]:
                     return
-                if heard["kind"] == "event":
-                    yield event_message(heard["event"])
-                if may_have_moved(heard):
+                if taken["is_behind"]:
+                    # The record tells what counts; live events go on from here.
+                    listener.catch_up()
+                for event in taken["events"]:
+                    yield event_message(event)
+                if may_have_moved(taken):
                     yield await self._look()
 
     async def _look(self) -> ServerSentEventMessage:
@@ -103,17 +110,13 @@ class Follower:
         return ServerSentEventMessage(event="state", data=state)
 
 
-def event_message(event: KnownEventV1) -> ServerSentEventMessage:
+def event_message(event: PublishedEvent) -> ServerSentEventMessage:
     """Return an event for the stream, named by the last word of its type."""
-    return ServerSentEventMessage(event=event_word(event), data=encode_json(to_json_value(event)))
+    return ServerSentEventMessage(event=event.word, data=event.data)
 
 
-def event_word(event: KnownEventV1) -> str:
-    """Name an event: `started`, `progress`, `completed`, `failed`, or `metrics` for a training metric."""
-    _, group, word, _ = event["type"].split(".")
-    return word if group == "job" else group
-
-
-def may_have_moved(heard: Heard) -> bool:
+def may_have_moved(taken: Taken) -> bool:
     """Tell whether the record must be read: after silence, a gap, or what looks like an outcome."""
-    return heard["kind"] != "event" or event_word(heard["event"]) in {"completed", "failed"}
+    return (
+        not taken["events"] or taken["is_outage"] or any(event.word in OUTCOMES for event in taken["events"])
+    )
