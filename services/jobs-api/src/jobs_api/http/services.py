@@ -5,6 +5,8 @@ from typing import TypedDict
 
 from platform_core.job_events import JobDomain
 from platform_core.logging import Logger
+from platform_notify.preference_store import PreferenceStore
+from platform_notify.unsubscribe import UnsubscribeTokens
 from platform_workers.redis import RedisClient
 from platform_workers.submission import JobSubmitter
 
@@ -21,6 +23,8 @@ class Services(TypedDict):
         files: uploads and results.
         records: jobs, for reading.
         submitters: what takes jobs, by domain.
+        preferences: what users have chosen about mails.
+        unsubscribe: checks the links in mails; None if there are none.
         hub: live events.
         max_upload_bytes: the largest file that is taken.
         heartbeat_seconds: how long a stream of events may be silent.
@@ -31,6 +35,8 @@ class Services(TypedDict):
     files: FileStore
     records: JobRecords
     submitters: Mapping[JobDomain, JobSubmitter]
+    preferences: PreferenceStore
+    unsubscribe: UnsubscribeTokens | None
     hub: EventHub
     max_upload_bytes: int
     heartbeat_seconds: float
