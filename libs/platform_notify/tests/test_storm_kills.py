@@ -20,7 +20,7 @@ from typing_extensions import override
 
 from platform_notify.circuit import Circuit
 from platform_notify.deliveries import EMAIL
-from platform_notify.delivery_store import DeliveryStore, dead_key
+from platform_notify.delivery_store import RETENTION, DeliveryStore, dead_key
 from platform_notify.digests import DigestPolicy
 from platform_notify.intake import Intake
 from platform_notify.providers.base import failed
@@ -102,6 +102,7 @@ class Notifier:
                 "channel": EMAIL,
                 "provider_configured": True,
                 "public_url": None,
+                "max_age": RETENTION,
                 "digests": DIGESTS,
             },
             wake=lambda: None,

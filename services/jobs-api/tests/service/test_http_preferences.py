@@ -8,7 +8,7 @@ from platform_core.job_events import make_failed_event
 from platform_core.json_values import JsonObject, JsonValue, decode_json, encode_json
 from platform_core.logging import get_logger
 from platform_notify.deliveries import EMAIL
-from platform_notify.delivery_store import DeliveryStore
+from platform_notify.delivery_store import RETENTION, DeliveryStore
 from platform_notify.intake import Intake
 from platform_notify.unsubscribe import UnsubscribeTokens
 from service_kit import SIGNING, Service, context_of, json_of, submit
@@ -104,7 +104,12 @@ def fail_and_hear(service: Service, context: JsonValue, *, asks: bool = True) ->
         store=DeliveryStore(service["redis"], SystemClock()),
         clock=SystemClock(),
         logger=get_logger("test"),
-        config={"channel": EMAIL, "provider_configured": True, "public_url": None},
+        config={
+            "channel": EMAIL,
+            "provider_configured": True,
+            "public_url": None,
+            "max_age": RETENTION,
+        },
         wake=lambda: None,
     )
     intake.take_logged(
