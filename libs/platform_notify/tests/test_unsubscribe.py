@@ -16,7 +16,12 @@ from platform_core.settings import SettingsReader
 from platform_notify.providers.base import extra_headers
 from platform_notify.providers.secret import Secret
 from platform_notify.testing.sample_messages import sample_message
-from platform_notify.unsubscribe import TokenError, UnsubscribeLinks, UnsubscribeTokens, read_unsubscribe_secret
+from platform_notify.unsubscribe import (
+    TokenError,
+    UnsubscribeLinks,
+    UnsubscribeTokens,
+    read_unsubscribe_secret,
+)
 
 KEY = "k" * 32
 TOKENS = UnsubscribeTokens(Secret(KEY))

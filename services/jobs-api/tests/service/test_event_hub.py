@@ -130,7 +130,9 @@ def test_only_the_jobs_own_listeners_hear() -> None:
             hub.start()
             for listener in (first, second, other):
                 assert await listener.next(10) == {"kind": "gap"}
-            source.messages.put({"kind": "unknown", "channel": "files:events", "event_type": "x"})
+            source.messages.put(
+                {"kind": "unknown", "channel": "files:events", "event_type": "x", "data": b"{}"}
+            )
             source.messages.put(event_message(progress(1, "another")))
             source.messages.put(event_message(progress(5)))
             heard = [await first.next(10), await second.next(10), await other.next(0)]
