@@ -162,6 +162,53 @@ def test_the_count_sees_a_mail_repeated_without_a_cause(world: World) -> None:
     assert (found["broken"], len(found["repeats"]), found["in_flight"]) == ([], 1, 1)
 
 
+def gather(world: World) -> list[str]:
+    """Let two of the mails be told in a digest; return their ids."""
+    first, second, *_ = names = sorted(world["taken"])
+    for name in (first, second):
+        del world["taken"][name]
+        world["redis"].hset(RECORD_PREFIX + name, {"digest": "d"})
+    world["redis"].hset(
+        RECORD_PREFIX + "d",
+        {**world["redis"].hgetall(RECORD_PREFIX + first), "delivery_id": "d", "gathered": "2"},
+    )
+    world["redis"].connection.hdel(RECORD_PREFIX + "d", "digest")
+    world["redis"].connection.expire(RECORD_PREFIX + "d", 100)
+    world["taken"]["d"] = 1
+    return names
+
+
+def test_what_a_digest_told_has_arrived(world: World) -> None:
+    gather(world)
+    found = count(world)
+    assert found["broken"] == []
+    assert (found["expected"], found["arrived"], found["digests"], found["gathered"]) == (4, 4, 1, 2)
+
+
+def test_the_count_sees_a_digest_that_was_lost(world: World) -> None:
+    gather(world)
+    del world["taken"]["d"]
+    assert [line.partition(":")[0] for line in count(world)["broken"]] == ["mail lost"] * 2
+
+
+def test_the_count_sees_a_mail_that_came_by_itself_and_in_a_digest(world: World) -> None:
+    first = gather(world)[0]
+    world["taken"][first] = 1
+    assert count(world)["broken"] == [f"delivery {first} was mailed by itself and in digest d"]
+
+
+def test_the_count_sees_a_digest_that_does_not_tell_all(world: World) -> None:
+    gather(world)
+    world["redis"].hset(RECORD_PREFIX + "d", {"gathered": "3"})
+    assert count(world)["broken"] == ["digest d tells of 3 mails, and 2 name it"]
+
+
+def test_the_count_sees_a_digest_repeated_without_a_cause(world: World) -> None:
+    gather(world)
+    world["taken"]["d"] = 2
+    assert "repeated without a cause: delivery d of job-" in count(world)["broken"][0]
+
+
 def test_the_count_sees_a_mail_that_nobody_asked_for(world: World) -> None:
     world["jobs"][0]["on"] = []
     assert [line.rpartition(", ")[2] for line in count(world)["broken"]] == ["but nobody asked for it"]

@@ -1,6 +1,7 @@
 """Runs the whole platform on this machine, for `make demo` and `make up`: server, API, worker, notifier."""
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -149,6 +150,8 @@ def running_platform(
             "MAIL_FROM_NAME": "Job platform",
             "MAILDIR_PATH": str(place["maildir"]),
             "JOBS_PUBLIC_URL": place["api_url"],
+            # Links in mails of an earlier run stop working; on this machine nobody minds.
+            "UNSUBSCRIBE_SECRET": secrets.token_hex(32),
             "OBJECT_STORE_URL": (folder / "objects").absolute().as_uri(),
             **os.environ,
             "REDIS_URL": redis_url,

@@ -30,6 +30,7 @@ class _Words(argparse.Namespace):
     trims: int | None
     well: bool
     email_log: bool
+    digest: bool
     patient: bool
     folder: Path
 
@@ -73,6 +74,7 @@ def read_options(arguments: Sequence[str]) -> Options:
     parser.add_argument(
         "--email-log", action="store_true", help="send for real, where a log settles what is in doubt"
     )
+    parser.add_argument("--digest", action="store_true", help="few people, whose mails are gathered")
     parser.add_argument("--patient", action="store_true", help="cut no lease and no retry short")
     parser.add_argument("--folder", type=Path, default=ROOT / "var" / "chaos", help="for logs and data")
     words = parser.parse_args(arguments, namespace=_Words())
@@ -100,6 +102,7 @@ def read_options(arguments: Sequence[str]) -> Options:
         },
         "well": words.well,
         "email_log": words.email_log,
+        "digest": words.digest,
         "patient": words.patient,
         "folder": words.folder.absolute(),
     }

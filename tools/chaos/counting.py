@@ -24,10 +24,11 @@ LIVES_FOR_EVER: Final = re.compile(
     r"|[a-z_]+:jobs:(all|finished|types|leases:.+|status:.+|type:.+|user:.+)"
     r"|[a-z_]+:events:log"
     r"|notify:(due|dead):[a-z]+"
+    r"|user:[^:]+:notification_preferences"
     r"|rq:.+"
 )
-"""Keys that have no time to live: indexes, the bounded logs, the sets of waiting and dead
-deliveries, and what RQ keeps for itself."""
+"""Keys that have no time to live: indexes, the bounded logs, the sets of waiting and dead deliveries, what users
+have chosen, and what RQ keeps for itself."""
 
 FINAL: Final = frozenset({"completed", "failed", "cancelled"})
 
@@ -71,7 +72,9 @@ class Count(TypedDict):
         jobs: jobs that Redis acknowledged.
         outcomes: outcomes in the log.
         expected: mails that somebody asked for.
-        arrived: how many of them the mail service has taken.
+        arrived: how many of them the mail service has taken, by themselves or told in a digest.
+        digests: how many digests it has taken.
+        gathered: how many mails were told in one of them.
         repeats: mails that were taken more than once.
         in_flight: deliveries that a notifier was sending when it ended or lost its claim.
         doubtful: deliveries with an answer that left open whether the mail had left.
@@ -82,6 +85,8 @@ class Count(TypedDict):
     outcomes: int
     expected: int
     arrived: int
+    digests: int
+    gathered: int
     repeats: list[Repeat]
     in_flight: int
     doubtful: int
@@ -112,18 +117,22 @@ def count_all(
     planned = {job["job_id"]: job for job in jobs}
     expected = expected_mails(outcomes, planned)
     records = {name: deliveries.find(name) for name in expected}
+    digests = deliveries.digests_of([record for record in records.values() if record is not None])
+    mailed = {name: _mailed_as(name, records[name]) for name in expected}
     repeats = [
-        _repeat(name, expected[name]["job_id"], times, records[name])
-        for name, times in sorted(taken.items())
-        if times > 1 and name in expected
+        _repeat(name, record, taken[name])
+        for name, record in sorted({**records, **digests}.items())
+        if taken[name] > 1
     ]
     every_key = redis.keys("*")
-    found = [record for record in records.values() if record is not None]
+    found = [record for record in (*records.values(), *digests.values()) if record is not None]
     return {
         "jobs": len(acknowledged),
         "outcomes": len(outcomes),
         "expected": len(expected),
-        "arrived": sum(name in taken for name in expected),
+        "arrived": sum(mailed[name] in taken for name in expected),
+        "digests": sum(name in taken for name in digests),
+        "gathered": sum(mailed[name] != name for name in expected),
         "repeats": repeats,
         "in_flight": sum(record.get("interrupted", 0) > 0 for record in found),
         "doubtful": sum(_ambiguous(record) > 0 for record in found),
@@ -131,6 +140,7 @@ def count_all(
         "broken": [
             *broken_outcomes(redis, outcomes, acknowledged),
             *broken_mails(expected, records, taken),
+            *broken_digests(records, digests, taken),
             *(broken_repeat(repeat) for repeat in repeats if not is_explained(repeat)),
             *broken_keys(redis, every_key),
         ],
@@ -185,16 +195,31 @@ def broken_mails(
     taken: Counter[str],
 ) -> Iterator[str]:
     """Every mail that was asked for was taken, and no other."""
+    mailed = {name: _mailed_as(name, records[name]) for name in expected}
     for name, outcome in expected.items():
         record = records[name]
         state = "no record" if record is None else record["state"]
-        if name in taken:
+        if mailed[name] in taken:
             if state != "sent":
                 yield f"delivery {name} of {outcome['job_id']} was taken, but its record says {state}"
         else:
             yield f"mail lost: delivery {name} of {outcome['job_id']}; its record says {state}"
-    for name in sorted(taken.keys() - expected.keys()):
+    for name in sorted(taken.keys() - expected.keys() - set(mailed.values())):
         yield f"delivery {name or '(without an id)'} was mailed, but nobody asked for it"
+
+
+def broken_digests(
+    records: Mapping[str, Delivery | None], digests: Mapping[str, Delivery], taken: Counter[str]
+) -> Iterator[str]:
+    """What a digest tells it tells whole, and nobody else tells it too."""
+    members = Counter(record["digest"] for record in records.values() if record and "digest" in record)
+    for name, record in records.items():
+        if record is not None and "digest" in record and name in taken:
+            yield f"delivery {name} was mailed by itself and in digest {record['digest']}"
+    for name, times in sorted(members.items()):
+        told = digests[name].get("gathered", 0) if name in digests else 0
+        if told != times:
+            yield f"digest {name} tells of {told} mails, and {times} name it"
 
 
 def is_explained(repeat: Repeat) -> bool:
@@ -222,10 +247,15 @@ def broken_keys(redis: RedisClient, keys: Sequence[str]) -> Iterator[str]:
         yield f"{len(found)} keys like {family} live for ever, for instance {found[0]}"
 
 
-def _repeat(name: str, job_id: str, times: int, record: Delivery | None) -> Repeat:
+def _mailed_as(name: str, record: Delivery | None) -> str:
+    """Return the id of the mail that tells of a delivery: its own, or that of its digest."""
+    return name if record is None else record.get("digest", name)
+
+
+def _repeat(name: str, record: Delivery | None, times: int) -> Repeat:
     return {
         "delivery_id": name,
-        "job_id": job_id,
+        "job_id": "no record" if record is None else record["job_id"],
         "times": times,
         "interrupted": 0 if record is None else record.get("interrupted", 0),
         "ambiguous": 0 if record is None else _ambiguous(record),

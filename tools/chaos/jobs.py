@@ -49,7 +49,13 @@ class PlannedJob(TypedDict):
     at: float
 
 
-def plan_jobs(count: int, rq_count: int, seconds: float, random: Random) -> list[PlannedJob]:
+FEW_PEOPLE: Final = 25
+"""Among how many people the jobs are shared out when mails are to be gathered."""
+
+
+def plan_jobs(
+    count: int, rq_count: int, seconds: float, random: Random, *, people: int | None = None
+) -> list[PlannedJob]:
     """Return the jobs in the order in which they are handed in, evenly over the time.
 
     Args:
@@ -57,9 +63,14 @@ def plan_jobs(count: int, rq_count: int, seconds: float, random: Random) -> list
         rq_count: how many of them run on RQ.
         seconds: over how long.
         random: decides the rest.
+        people: how many people they are for; None for one for each job.
     """
     on_rq = set(random.sample(range(count), rq_count))
-    return [_job(number, seconds * number / count, random, on_rq=number in on_rq) for number in range(count)]
+    jobs = [_job(number, seconds * number / count, random, on_rq=number in on_rq) for number in range(count)]
+    if people is not None:
+        for number, job in enumerate(jobs):
+            job["email"] = f"person-{number % people:06d}@example.com"
+    return jobs
 
 
 def _job(number: int, at: float, random: Random, *, on_rq: bool) -> PlannedJob:

@@ -46,6 +46,7 @@ def report_on(options: Options, result: Result) -> Iterator[str]:
     yield f"  {count['outcomes']:6}  outcomes"
     yield f"  {count['expected']:6}  mails asked for"
     yield f"  {count['arrived']:6}  of them arrived"
+    yield f"  {count['gathered']:6}  of them in digests, of which there were {count['digests']}"
     yield f"  {count['in_flight']:6}  were being sent when their notifier ended or lost its claim"
     yield f"  {count['doubtful']:6}  got an answer that left open whether they had arrived"
     cut_short = sum(repeat["interrupted"] > 0 for repeat in count["repeats"])

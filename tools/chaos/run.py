@@ -20,7 +20,7 @@ from platform_workers.redis import connect
 
 from chaos.blows import Blow, PlannedBlow, Wishes, plan_blows
 from chaos.counting import Count, count_all
-from chaos.jobs import plan_jobs
+from chaos.jobs import FEW_PEOPLE, plan_jobs
 from chaos.log_trimming import TrimmedLog
 from chaos.mail_service import MoodyMailtrap
 from chaos.processes import Member, RedisMember, processes_of, stop_all, wait_gone
@@ -37,6 +37,9 @@ NAMES: Final = {"log": "log trimmed while no notifier ran"}
 SANDBOX: Final = {"MAILTRAP_USE_SANDBOX": "true", "MAILTRAP_INBOX_ID": "1"}
 EMAIL_LOG: Final = {"MAILTRAP_USE_SANDBOX": "false", "MAILTRAP_ACCOUNT_ID": "1"}
 
+NO_DIGESTS: Final = {"MAIL_DIGEST": "off"}
+DIGESTS: Final = {"MAIL_DIGEST": "all", "MAIL_DIGEST_WINDOW": "5s"}
+
 
 class Options(TypedDict):
     """What a run is to be.
@@ -49,6 +52,7 @@ class Options(TypedDict):
         well: True for a mail service that never misbehaves.
         email_log: True sends for real, where Mailtrap keeps a log that settles what is in doubt; False uses
             the sandbox, which has none.
+        digest: True shares the jobs out among few people and gathers their mails into digests.
         patient: True waits for leases and retries to end by themselves, instead of cutting them short.
         folder: for logs and data.
     """
@@ -59,6 +63,7 @@ class Options(TypedDict):
     wishes: Wishes
     well: bool
     email_log: bool
+    digest: bool
     patient: bool
     folder: Path
 
@@ -108,7 +113,11 @@ class Stage:
         self.redis = RedisMember(folder / "redis")
         self.redis.start()
         self.url = self.redis.server.url
-        environ = {**_environ(self.url, mailtrap), **(EMAIL_LOG if options["email_log"] else SANDBOX)}
+        environ = {
+            **_environ(self.url, mailtrap),
+            **(EMAIL_LOG if options["email_log"] else SANDBOX),
+            **(DIGESTS if options["digest"] else NO_DIGESTS),
+        }
         logs = folder / "logs"
         logs.mkdir()
         self.notifiers = [
@@ -185,7 +194,8 @@ def _stage(options: Options, folder: Path, mailtrap: MoodyMailtrap) -> Iterator[
 
 def _play(options: Options, stage: Stage, random: Random, say: Callable[[str], None]) -> Result:
     wishes, clock = options["wishes"], SystemClock()
-    jobs = plan_jobs(options["jobs"], options["rq_jobs"], wishes["seconds"], random)
+    people = FEW_PEOPLE if options["digest"] else None
+    jobs = plan_jobs(options["jobs"], options["rq_jobs"], wishes["seconds"], random, people=people)
     blows = plan_blows(wishes, random)
     publisher = Publisher(connect(stage.url), jobs)
     started = clock.monotonic()

@@ -5,11 +5,14 @@ import pytest
 from platform_core.errors import DecodeError
 from platform_core.json_values import JsonValue
 from platform_core.notifications import (
+    MAX_DOMAINS,
+    check_preferences,
     decode_context,
     decode_notifications,
     decode_preferences,
     preferences_key,
     validate_email,
+    validate_user_id,
 )
 
 
@@ -117,3 +120,70 @@ def test_preferences_hold_general_ones_and_those_of_a_domain() -> None:
 def test_preferences_of_another_shape_are_refused(text: str) -> None:
     with pytest.raises(DecodeError):
         decode_preferences(text)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {},
+        {"opt_out": True},
+        {"email": {"enabled": True, "on": ["FAILURE"]}, "domains": {}},
+        {"domains": {"qr": {"opt_out": False, "email": {"enabled": False, "on": []}}}},
+        {"domains": {f"d{number}": {} for number in range(MAX_DOMAINS)}},
+    ],
+)
+def test_preferences_that_are_handed_in_come_back_as_they_are(value: JsonValue) -> None:
+    assert check_preferences(value) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        ([], "$: expected object, found array"),
+        ({"optout": True}, "$.optout: expected only opt_out, email, domains, found an unknown field"),
+        ({"opt_out": "yes"}, "$.opt_out: expected bool, found str"),
+        (
+            {"email": {"enabled": True, "on": [], "off": []}},
+            "$.email.off: expected only enabled, on, found an unknown field",
+        ),
+        (
+            {"email": {"enabled": True, "on": ["FAILURE", "FAILURE"]}},
+            "$.email.on: expected each word once, found a word twice",
+        ),
+        (
+            {"domains": {"qr": {"mail": {}}}},
+            "$.domains.qr.mail: expected only opt_out, email, found an unknown field",
+        ),
+        (
+            {"domains": {"qr": {"email": {"enabled": True, "on": ["SUCCESS", "SUCCESS"]}}}},
+            "$.domains.qr.email.on: expected each word once, found a word twice",
+        ),
+        (
+            {"domains": {f"d{number}": {} for number in range(MAX_DOMAINS + 1)}},
+            "$.domains: expected at most 100 domains, found 101",
+        ),
+    ],
+)
+def test_preferences_that_nobody_would_read_as_meant_are_refused(value: JsonValue, fault: str) -> None:
+    with pytest.raises(DecodeError) as caught:
+        check_preferences(value)
+    assert str(caught.value) == fault
+
+
+def test_a_domain_that_is_none_is_refused() -> None:
+    with pytest.raises(DecodeError) as caught:
+        check_preferences({"domains": {"No Domain": {}}})
+    assert str(caught.value).startswith("$.domains: expected domains as names: ")
+    assert "No Domain" not in str(caught.value)
+
+
+@pytest.mark.parametrize("user_id", ["7", "user-123", "anna@example.com", "日本", "x" * 128])
+def test_a_user_id_is_any_visible_text(user_id: str) -> None:
+    assert validate_user_id(user_id, "user_id") == user_id
+
+
+@pytest.mark.parametrize("user_id", ["", "a:b", "a b", "a\tb", "a\nb", "\u2028", "\x00", "x" * 129])
+def test_what_would_spoil_a_key_is_no_user_id(user_id: str) -> None:
+    with pytest.raises(DecodeError) as caught:
+        validate_user_id(user_id, "user_id")
+    assert str(caught.value).startswith("user_id: expected 1 to 128 visible characters")

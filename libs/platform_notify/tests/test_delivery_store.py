@@ -10,10 +10,10 @@ from platform_workers.redis import RedisClient
 from platform_workers.testing import FakeClock
 
 from platform_notify.circuit import Circuit
+from platform_notify.claims import Claim
 from platform_notify.deliveries import EMAIL, NewDelivery
 from platform_notify.delivery_store import (
     RETENTION,
-    Claim,
     DeliveryStore,
     Settlement,
     dead_key,
@@ -61,9 +61,9 @@ def dead(delivery: NewDelivery) -> Settlement:
 
 def test_a_delivery_is_made_once(store: DeliveryStore, clock: FakeClock) -> None:
     delivery = new_delivery()
-    assert store.add(delivery)
+    assert store.add(delivery) == "added"
     clock.advance(5)
-    assert not store.add({**delivery, "user_id": 99})
+    assert store.add({**delivery, "user_id": 99}) == "known"
     found = store.find(delivery["delivery_id"])
     assert found == {**delivery, "due_at": NOON}
     assert store.of_job(TURKIC, "j1") == [found]
@@ -73,7 +73,7 @@ def test_a_skipped_one_is_recorded_expires_and_is_never_claimed(
     store: DeliveryStore, redis: RedisClient, clock: FakeClock
 ) -> None:
     delivery: NewDelivery = {**new_delivery(), "state": "skipped", "reason": "opted_out"}
-    assert store.add(delivery)
+    assert store.add(delivery) == "added"
     clock.advance(3600)
     assert claim(store)["verdict"] == "none"
     found = store.find(delivery["delivery_id"])
@@ -127,7 +127,7 @@ def test_sent_is_final_and_expires(store: DeliveryStore, redis: RedisClient, clo
     assert keys_without_ttl(redis) == []
     clock.advance(10_000)
     assert claim(store)["verdict"] == "none"
-    assert not store.add(delivery), "a repeated intake finds it"
+    assert store.add(delivery) == "known", "a repeated intake finds it"
 
 
 def test_to_be_tried_again_it_waits_until_it_is_due(store: DeliveryStore, clock: FakeClock) -> None:

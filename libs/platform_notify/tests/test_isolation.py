@@ -19,8 +19,8 @@ from platform_notify.delivery_store import DeliveryStore
 from platform_notify.guarded_provider import GuardedProvider
 from platform_notify.messages import MailMessage
 from platform_notify.providers.base import SendResult, failed, sent
-from platform_notify.rendering import render_mail
 from platform_notify.sender import AttemptReport, BatchReport, Sender
+from platform_notify.writing import MailWriter
 
 MAILS = 40
 DEADLINE = 60.0
@@ -57,7 +57,7 @@ def sending(
         circuit=Circuit(redis, name, clock),
         provider=provider,
         log=None,
-        render=render_mail,
+        write=MailWriter(clock).write,
         clock=clock,
         logger=FakeLogger(),
         observer=reached,

@@ -9,8 +9,9 @@ from pipeline_kit import NOON, keys_without_ttl, new_delivery
 from platform_workers.redis import RedisClient, connect
 from platform_workers.testing import FakeClock, FakeRedis
 
+from platform_notify.claims import Claim
 from platform_notify.deliveries import EMAIL
-from platform_notify.delivery_store import Claim, DeliveryStore
+from platform_notify.delivery_store import DeliveryStore
 from platform_notify.providers.secret import Secret
 from platform_notify.rate_limit import (
     RateLimit,

@@ -14,11 +14,13 @@ from platform_workers.testing import FakeClock, FakeLogger, FakeRedis
 from platform_notify.circuit import PROBE_PAUSE, Circuit
 from platform_notify.deliveries import EMAIL, Delivery
 from platform_notify.delivery_store import DeliveryStore
+from platform_notify.digests import GatheringRule
 from platform_notify.messages import MailMessage
 from platform_notify.providers.base import ErrorClass, SendResult, failed, sent
 from platform_notify.rate_limit import RateRule
-from platform_notify.rendering import TEMPLATE_VERSION, MailFacts, RenderedMail, render_mail
+from platform_notify.rendering import TEMPLATE_VERSION
 from platform_notify.sender import AttemptReport, BatchReport, Round, Sender, SenderConfig
+from platform_notify.writing import MailWriter
 
 LEASE = timedelta(seconds=75)
 
@@ -55,7 +57,7 @@ class Bench:
         provider: ScriptedProvider | None = None,
         *,
         batch: int = 10,
-        render: Callable[[MailFacts], RenderedMail] = render_mail,
+        write: Callable[[Delivery], MailMessage] | None = None,
         rate: RateRule | None = None,
     ) -> Sender:
         tokens = count()
@@ -73,7 +75,7 @@ class Bench:
             circuit=self.circuit,
             provider=self.provider if provider is None else provider,
             log=None,
-            render=render,
+            write=MailWriter(self.clock).write if write is None else write,
             clock=self.clock,
             logger=self.logger,
             observer=self.counts,
@@ -84,7 +86,7 @@ class Bench:
 
     def queue(self, *job_ids: str) -> None:
         for job_id in job_ids:
-            assert self.store.add(new_delivery(job_id))
+            assert self.store.add(new_delivery(job_id)) == "added"
 
     def fail(
         self, error_class: ErrorClass, *, retry_after: float | None = None, ambiguous: bool = False
@@ -237,6 +239,26 @@ def test_the_wait_that_a_provider_asks_for_holds_for_all_its_mails(bench: Bench)
     bench.clock.advance(40)
     assert bench.sender.run_once()["claimed"] == 2
     assert bench.logger.events("error") == []
+
+
+def test_a_digest_is_sent_as_one_mail_and_its_age_counts_from_the_end_of_its_window(bench: Bench) -> None:
+    rule: GatheringRule = {"window": timedelta(minutes=10), "first": 1}
+    for number in range(4):
+        bench.store.add(new_delivery(f"j{number}"), rule)
+    bench.sender.run_once()
+    bench.clock.advance(602)
+    assert bench.sender.run_once()["claimed"] == 1
+    assert bench.provider.batches[1][0]["subject"] == "3 more jobs finished in the last 10 minutes: turkic"
+    assert bench.counts.attempts[1] == {
+        "provider": "fake",
+        "result": "sent",
+        "state": "sent",
+        "attempt": 1,
+        "age_seconds": 2.0,
+        "gathered": 3,
+    }
+    assert {bench.delivery(f"j{number}")["state"] for number in range(4)} == {"sent"}
+    assert keys_without_ttl(bench.redis) == []
 
 
 # -- a refused account --------------------------------------------------------------------------------
@@ -433,12 +455,12 @@ def test_that_a_mail_was_sent_is_true_also_after_another_took_over(bench: Bench)
 def test_a_mail_that_cannot_be_written_keeps_no_other_back(bench: Bench) -> None:
     bench.queue("good", "bad")
 
-    def render(facts: MailFacts) -> RenderedMail:
-        if facts["job_id"] == "bad":
+    def write(delivery: Delivery) -> MailMessage:
+        if delivery["job_id"] == "bad":
             raise RuntimeError("a fault of the template")
-        return render_mail(facts)
+        return MailWriter(bench.clock).write(delivery)
 
-    bench.another(render=render).run_once()
+    bench.another(write=write).run_once()
     assert bench.provider.job_ids == ["good"]
     assert bench.delivery("good")["state"] == "sent"
     bad = bench.delivery("bad")
@@ -449,10 +471,10 @@ def test_a_mail_that_cannot_be_written_keeps_no_other_back(bench: Bench) -> None
 def test_with_nothing_to_send_the_provider_is_not_called(bench: Bench) -> None:
     bench.queue("bad")
 
-    def render(facts: MailFacts) -> RenderedMail:
+    def write(delivery: Delivery) -> MailMessage:
         raise RuntimeError("a fault of the template")
 
-    bench.another(render=render).run_once()
+    bench.another(write=write).run_once()
     assert bench.provider.batches == []
     assert bench.counts.batches == []
 

@@ -15,11 +15,11 @@ from platform_notify.deliveries import EMAIL, Delivery
 from platform_notify.delivery_store import DeliveryStore
 from platform_notify.providers.base import ErrorClass, failed, sent
 from platform_notify.providers.sent_log import LogAnswer, LogQuestion, silent
-from platform_notify.rendering import render_mail
 from platform_notify.replay import replay_dead
 from platform_notify.retry import GIVE_UP_AFTER
 from platform_notify.sender import AttemptReport, BatchReport, Sender
 from platform_notify.unsure import LOG_LAG, WhenUnsure
+from platform_notify.writing import MailWriter
 
 LEASE = timedelta(seconds=75)
 
@@ -65,7 +65,7 @@ class Bench:
             circuit=self.circuit,
             provider=self.provider,
             log=self.log if log else None,
-            render=render_mail,
+            write=MailWriter(self.clock).write,
             clock=self.clock,
             logger=self.logger,
             observer=NoCounts(),

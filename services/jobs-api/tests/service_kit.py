@@ -9,6 +9,7 @@ from typing import TypedDict
 import httpx
 from platform_core.job_events import default_events_channel
 from platform_core.json_values import JsonObject, JsonValue, decode_json
+from platform_notify.providers.secret import Secret
 from platform_workers.job_context import JobContext, make_job_context
 from platform_workers.redis import RedisClient
 
@@ -18,6 +19,7 @@ from jobs_api.server import ApiServer, make_server
 from jobs_api.wiring import assemble_api, new_file_id
 
 CSV = b"a,b\n1,x\n2,y\n2,y\n"
+SIGNING = Secret("s" * 32)
 PATIENCE = 20.0
 
 
@@ -33,10 +35,21 @@ class Service(TypedDict):
 
 @contextmanager
 def running_api(
-    redis: RedisClient, files: FileStore, *, max_upload_bytes: int = 10_000_000, heartbeat: float = 60.0
+    redis: RedisClient,
+    files: FileStore,
+    *,
+    max_upload_bytes: int = 10_000_000,
+    heartbeat: float = 60.0,
+    unsubscribe_secret: Secret | None = SIGNING,
 ) -> Iterator[Service]:
     """Serve the API on a free port while the block runs."""
-    api = assemble_api(redis, files, max_upload_bytes=max_upload_bytes, heartbeat_seconds=heartbeat)
+    api = assemble_api(
+        redis,
+        files,
+        max_upload_bytes=max_upload_bytes,
+        heartbeat_seconds=heartbeat,
+        unsubscribe_secret=unsubscribe_secret,
+    )
     server = make_server(api["app"], api["hub"], host="127.0.0.1", port=0)
     thread = threading.Thread(target=server.run, name="api")
     thread.start()

@@ -177,6 +177,25 @@ def test_explain_tells_the_story_of_a_job(
     assert "  Sent at " in text
 
 
+def test_explain_tells_of_the_digest(
+    server: EmbeddedRedis, redis: RedisClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environ = {**settings_for(server.url, tmp_path), "MAIL_DIGEST": "all", "MAIL_DIGEST_WINDOW": "1s"}
+    with RunningNotifier(environ, tmp_path) as notifier:
+        for number in range(3):
+            complete_job(redis, f"j{number}")
+        wait_until(lambda: len(notifier.lines("notifier.delivery_sent")) == 2)
+    assert notifier.lines("notifier.delivery_sent")[1]["gathered"] == 2
+    # Which of the two feeds hears first decides which one is the alert, so look for one that was gathered.
+    texts: list[str] = []
+    for number in range(3):
+        assert run(["explain", "turkic", f"j{number}"], environ) == 0
+        texts.append(capsys.readouterr().out)
+    told = [text for text in texts if "One mail tells of 2 of them: the digest " in text]
+    assert len(told) == 2
+    assert all("\n  Sent at " in text for text in told)
+
+
 @pytest.mark.parametrize("domain", ["Turkic", "turkic"])
 def test_explain_says_what_it_cannot_do(
     own_server: OwnServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], domain: str

@@ -43,7 +43,14 @@ def page() -> str:
     metrics.batch_sent({"provider": "smtp", "mails": 1, "seconds": 0.1})
     for state, result in (("sent", "sent"), ("dead", "refused"), ("waiting", "server")):
         metrics.attempt_recorded(
-            {"provider": "smtp", "result": result, "state": state, "attempt": 1, "age_seconds": 0.1}
+            {
+                "provider": "smtp",
+                "result": result,
+                "state": state,
+                "attempt": 1,
+                "age_seconds": 0.1,
+                "gathered": 0,
+            }
         )
     metrics.subscribed()
     metrics.canary_came_back(0.001)
@@ -89,8 +96,8 @@ def alert_names() -> list[str]:
 
 
 def test_there_is_an_expression_for_each_alert_and_each_panel() -> None:
-    assert len(alert_names()) == 13
-    assert len(expressions()) >= 13 + 16
+    assert len(alert_names()) == 14
+    assert len(expressions()) >= 14 + 17
     assert all(_METRIC.search(expression) for expression in expressions())
 
 

@@ -1,6 +1,7 @@
 """The story of a job's deliveries, in words."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 import pytest
 from platform_core.job_events import TURKIC
@@ -64,8 +65,14 @@ def note(result: str, *, ambiguous: bool = False) -> AttemptNote:
 CLOSED: CircuitState = {"state": "closed"}
 
 
-def told(*deliveries: Delivery, job: JobSnapshot | None = None, circuit: CircuitState = CLOSED) -> str:
-    return "\n".join(explain_job(TURKIC, "j1", list(deliveries), job, circuit))
+def told(
+    *deliveries: Delivery,
+    job: JobSnapshot | None = None,
+    circuit: CircuitState = CLOSED,
+    digest: Delivery | None = None,
+) -> str:
+    digests = {} if digest is None else {digest["delivery_id"]: digest}
+    return "\n".join(explain_job(TURKIC, "j1", list(deliveries), job, circuit, digests))
 
 
 def snapshot(status: str) -> JobSnapshot:
@@ -216,6 +223,60 @@ def test_a_replay_is_told() -> None:
     assert "  Replayed by hand at 2026-01-02 12:00:00 UTC; given up before: it was refused." in told(found)
     found["replays"] = [{"at": NOON, "was": ""}]
     assert "given up before: no reason." in told(found)
+
+
+def gathered(state: Literal["gathered", "sent", "dead"] = "gathered") -> tuple[Delivery, Delivery]:
+    """Return a delivery and the digest that tells of it."""
+    member: Delivery = {**delivery(), "state": state, "digest": "d9"}
+    digest: Delivery = {**delivery(), "delivery_id": "d9", "job_id": "j0", "gathered": 17}
+    digest["due_at"] = digest["held_until"] = NOON + timedelta(minutes=10)
+    if state != "gathered":
+        digest["state"], digest["settled_at"] = state, NOON + timedelta(minutes=10)
+        digest["attempts"], digest["detail"] = [note("timeout"), note("sent")], "it was refused"
+    return member, digest
+
+
+def test_a_mail_that_waits_for_others() -> None:
+    held = delivery()
+    held["due_at"] = held["held_until"] = NOON + timedelta(minutes=10)
+    assert told(held).endswith(
+        "  Not sent yet. A mail of this kind went to this address just before, so it waits for others until"
+        " 2026-01-02 12:10:00 UTC and leaves then, by itself or with them."
+    )
+    held["first_attempt_at"] = NOON + timedelta(minutes=10)
+    assert "the next attempt is due at" in told(held)
+
+
+def test_a_mail_that_waits_in_a_digest() -> None:
+    member, digest = gathered()
+    assert told(member, digest=digest).endswith(
+        "  Mail to anna@example.com, delivery d1.\n"
+        "  It was decided to send it. That came from the job's own record.\n"
+        "  Many mails would have gone to this address at once, so it was gathered with others.\n"
+        "  One mail tells of 17 of them: the digest d9.\n"
+        "  Not sent yet. A mail of this kind went to this address just before, so it waits for others until"
+        " 2026-01-02 12:10:00 UTC and leaves then, by itself or with them."
+    )
+
+
+def test_a_mail_that_went_out_in_a_digest_has_its_attempts() -> None:
+    member, digest = gathered("sent")
+    text = told(member, digest=digest)
+    assert "the digest d9.\n  Attempt at 2026-01-02 12:00:01 UTC through smtp, 12 ms: failed" in text
+    assert text.endswith("  Sent at 2026-01-02 12:10:00 UTC. The provider took it.\n  Nothing more happens.")
+
+
+def test_a_digest_that_was_given_up_can_be_replayed() -> None:
+    member, digest = gathered("dead")
+    text = told(member, digest=digest)
+    assert "  Given up at 2026-01-02 12:10:00 UTC: it was refused.\n" in text
+    assert text.endswith("  notifier replay d9")
+
+
+def test_a_digest_whose_record_is_gone_is_named() -> None:
+    assert told(gathered("sent")[0]).endswith(
+        "  They are told in the digest d9, of which there is no record any more.\n  This one counts as sent."
+    )
 
 
 def test_each_delivery_is_told() -> None:

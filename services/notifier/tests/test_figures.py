@@ -130,7 +130,14 @@ def test_without_redis_the_counters_are_told_all_the_same() -> None:
     metrics.batch_sent({"provider": "smtp", "mails": 3, "seconds": 0.02})
     for state, result in (("sent", "sent"), ("dead", "refused"), ("waiting", "server")):
         metrics.attempt_recorded(
-            {"provider": "smtp", "result": result, "state": state, "attempt": 1, "age_seconds": 0.03}
+            {
+                "provider": "smtp",
+                "result": result,
+                "state": state,
+                "attempt": 1,
+                "age_seconds": 0.03,
+                "gathered": 0,
+            }
         )
     found = lines(metrics)
     for line in (
@@ -159,8 +166,36 @@ def test_skipped_deliveries_are_counted_by_reason_and_known_ones_are_no_new_deli
     found = lines(metrics)
     assert 'notifier_deliveries_total{reason="opted_out",state="skipped"} 1.0' in found
     assert 'notifier_intake_total{feed="live",result="known"} 1.0' in found
-    # The two others stand at 0 from the start.
-    assert len([line for line in found if line.startswith("notifier_deliveries_total{")]) == 3
+    # The three others stand at 0 from the start.
+    assert len([line for line in found if line.startswith("notifier_deliveries_total{")]) == 4
+
+
+def test_a_digest_counts_once_and_each_outcome_in_it_too() -> None:
+    metrics = shown(away)
+    for _ in range(2):
+        metrics.taken("log", {"result": "gathered"})
+    for state, result in (("sent", "sent"), ("dead", "refused"), ("waiting", "server")):
+        metrics.attempt_recorded(
+            {
+                "provider": "smtp",
+                "result": result,
+                "state": state,
+                "attempt": 1,
+                "age_seconds": 0.03,
+                "gathered": 17,
+            }
+        )
+    found = lines(metrics)
+    for line in (
+        'notifier_deliveries_total{reason="",state="gathered"} 2.0',
+        'notifier_deliveries_total{reason="",state="sent"} 17.0',
+        'notifier_deliveries_total{reason="",state="dead"} 17.0',
+        'notifier_digests_total{state="sent"} 1.0',
+        'notifier_digests_total{state="dead"} 1.0',
+        'notifier_attempts_total{provider="smtp",result="sent"} 1.0',
+        'notifier_delivery_age_seconds_count{provider="smtp"} 1.0',
+    ):
+        assert line in found
 
 
 def test_what_must_not_happen_stands_at_0_from_the_start() -> None:
@@ -169,6 +204,8 @@ def test_what_must_not_happen_stands_at_0_from_the_start() -> None:
         'notifier_undecodable_total{feed="live"} 0.0',
         'notifier_undecodable_total{feed="log"} 0.0',
         'notifier_deliveries_total{reason="",state="dead"} 0.0',
+        'notifier_deliveries_total{reason="",state="gathered"} 0.0',
+        'notifier_digests_total{state="sent"} 0.0',
         "notifier_deaf_total 0.0",
     ):
         assert line in found

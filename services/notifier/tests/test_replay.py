@@ -136,7 +136,9 @@ def test_doubts_and_broken_records_are_told(redis: RedisClient) -> None:
         "unsure": 3,
         "unreadable": 1,
     }
+    report["replayed"][1] = {**report["replayed"][1], "gathered": 17}
     told = list(tell_replay(report))
+    assert " about 17 jobs of turkic, given up before" in told[2]
     assert told[0].startswith("22 mails are due again.")
     assert told[-3:] == [
         "  ... and 2 more.",

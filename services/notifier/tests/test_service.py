@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from email import message_from_bytes, policy
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -15,6 +16,7 @@ from notifier_kit import (
     foreign_job,
     get,
     mails,
+    notifier_keys,
     our_job,
     publish,
     settings_for,
@@ -27,7 +29,9 @@ from platform_notify.delivery_store import DeliveryStore
 from platform_notify.messages import MailMessage
 from platform_notify.providers.base import SendResult, sent
 from platform_notify.providers.maildir import MaildirProvider
+from platform_notify.providers.secret import Secret
 from platform_notify.testing import MailtrapServer, SmtpServer
+from platform_notify.unsubscribe import UnsubscribeTokens
 from platform_workers.redis import RedisClient
 from platform_workers.testing import EmbeddedRedis, FakeLogger
 from typing_extensions import override
@@ -87,6 +91,39 @@ def test_each_outcome_is_told_once_from_both_feeds(
     assert told_jobs(tmp_path) == sorted([f"j{number:02}" for number in range(20)] + ["bad", "other"])
     assert 'notifier_deliveries_total{reason="",state="sent"} 22.0' in metrics
     assert 'notifier_events_total{feed="live",type="job.completed.v1"} 21.0' in metrics
+
+
+def test_many_failures_make_an_alert_and_a_digest(
+    server: EmbeddedRedis, redis: RedisClient, tmp_path: Path
+) -> None:
+    environ = {
+        **settings_for(server.url, tmp_path),
+        "MAIL_DIGEST_WINDOW": "2s",
+        "UNSUBSCRIBE_SECRET": "s" * 32,
+    }
+    with running_ready(environ) as service:
+        for number in range(6):
+            our_job(redis, f"j{number}").publish_failed("user", "bad row 3")
+        wait_until(lambda: has_mails(tmp_path, 2))
+        wait_until(lambda: sent_count(redis) == 7)
+        metrics = get(service.port, "/metrics")[1]
+    read = [message_from_bytes(path.read_bytes(), policy=policy.default) for path in mails(tmp_path)]
+    assert sorted(str(mail["Subject"]) for mail in read) == [
+        "5 more jobs failed in the last minute: turkic",
+        "Job failed, please check your input: train",
+    ]
+    tokens = UnsubscribeTokens(Secret("s" * 32))
+    for mail in read:
+        url = str(mail["List-Unsubscribe"]).strip("<>")
+        assert url.startswith("https://jobs.example.com/unsubscribe?token=")
+        assert tokens.verify(url.partition("=")[2]) == {"domain": TURKIC, "users": ["7"]}
+        assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+        assert mail["Auto-Submitted"] == "auto-generated"
+    assert told_jobs(tmp_path) == [f"j{number}" for number in range(6)]
+    assert 'notifier_deliveries_total{reason="",state="gathered"} 5.0' in metrics
+    assert 'notifier_deliveries_total{reason="",state="sent"} 6.0' in metrics
+    assert 'notifier_digests_total{state="sent"} 1.0' in metrics
+    assert notifier_keys(server) == []
 
 
 def test_only_the_domains_of_the_settings_are_told_of(

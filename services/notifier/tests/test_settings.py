@@ -10,6 +10,7 @@ from platform_notify.delivery_store import RETENTION
 from notifier.settings import NotifierSettings, read_settings
 
 KEY = "a-very-secret-key"
+SIGNING = "s" * 32
 SANDBOX = {
     "MAIL_FROM_EMAIL": "jobs@example.com",
     "MAILTRAP_API_KEY": KEY,
@@ -41,6 +42,11 @@ def test_mailtraps_sandbox_is_the_default(tmp_path: Path) -> None:
     assert settings["domains"] == ()
     assert settings["sender"] == {"email": "jobs@example.com", "name": ""}
     assert settings["public_url"] is None
+    assert settings["unsubscribe_secret"] is None
+    assert settings["digests"] == {
+        "general": {"outcomes": "failures", "window": timedelta(minutes=10), "first": 1},
+        "domains": {},
+    }
     assert (settings["host"], settings["port"]) == ("127.0.0.1", 9100)
     assert (settings["log_level"], settings["log_json"]) == ("INFO", False)
 
@@ -60,6 +66,11 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
             "MAILTRAP_API_HOST": "127.0.0.1:8443",
             "MAILTRAP_CA_BUNDLE": str(bundle),
             "JOBS_PUBLIC_URL": "https://jobs.example.com",
+            "UNSUBSCRIBE_SECRET": SIGNING,
+            "MAIL_DIGEST": "all",
+            "MAIL_DIGEST_WINDOW": "90s",
+            "MAIL_DIGEST_FIRST": "3",
+            "MAIL_DIGEST_DOMAINS": "turkic: off;digits:first=100 window=24h; qr : successes;",
             "NOTIFIER_HOST": "0.0.0.0",
             "NOTIFIER_PORT": "0",
             "LOG_LEVEL": "DEBUG",
@@ -75,6 +86,18 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
     assert settings["domains"] == ("turkic", "digits")
     assert settings["sender"]["name"] == "Jobs"
     assert settings["public_url"] == "https://jobs.example.com"
+    secret = settings["unsubscribe_secret"]
+    assert secret is not None
+    assert secret.reveal() == SIGNING
+    window = timedelta(seconds=90)
+    assert settings["digests"] == {
+        "general": {"outcomes": "all", "window": window, "first": 3},
+        "domains": {
+            "turkic": {"outcomes": "off", "window": window, "first": 3},
+            "digits": {"outcomes": "all", "window": timedelta(hours=24), "first": 100},
+            "qr": {"outcomes": "successes", "window": window, "first": 3},
+        },
+    }
     assert (settings["host"], settings["port"]) == ("0.0.0.0", 0)
     assert (settings["log_level"], settings["log_json"]) == ("DEBUG", True)
 
@@ -141,6 +164,39 @@ def test_mail_over_smtp() -> None:
         ),
         ({"REDIS_URL": "http://x"}, "REDIS_URL must be a URL that starts with redis://, rediss://, unix://"),
         ({"JOBS_PUBLIC_URL": "jobs.example.com"}, "JOBS_PUBLIC_URL must be a URL that starts with http://"),
+        ({"UNSUBSCRIBE_SECRET": "too short"}, "UNSUBSCRIBE_SECRET must have at least 32 characters"),
+        ({"MAIL_DIGEST": "some"}, "MAIL_DIGEST must be one of off, failures, successes, all"),
+        *[
+            (
+                {"MAIL_DIGEST_WINDOW": window},
+                "MAIL_DIGEST_WINDOW must be a number with s, m or h, at most 24h, such as 10m",
+            )
+            for window in ("10", "0m", "-1m", "25h", "1441m", "ten", "10 m", "999999999h")
+        ],
+        ({"MAIL_DIGEST_FIRST": "0"}, "MAIL_DIGEST_FIRST must be at least 1"),
+        ({"MAIL_DIGEST_FIRST": "101"}, "MAIL_DIGEST_FIRST must be at most 100"),
+        (
+            {"MAIL_DIGEST_DOMAINS": "qr: off; No Domain: off"},
+            "MAIL_DIGEST_DOMAINS, entry 2: the domain must be 1 to 32 lower-case letters",
+        ),
+        (
+            {"MAIL_DIGEST_DOMAINS": "qr: off; qr: all"},
+            "MAIL_DIGEST_DOMAINS, entry 2: the domain was named before",
+        ),
+        (
+            {"MAIL_DIGEST_DOMAINS": "qr"},
+            "MAIL_DIGEST_DOMAINS, entry 1: the domain must be followed by ':' and off, failures,",
+        ),
+        (
+            {"MAIL_DIGEST_DOMAINS": "qr: on"},
+            "MAIL_DIGEST_DOMAINS, entry 1: each word must be one of off, failures, successes, all,",
+        ),
+        (
+            {"MAIL_DIGEST_DOMAINS": "qr: window=9"},
+            "MAIL_DIGEST_DOMAINS, entry 1: window must be a number with s, m or h",
+        ),
+        ({"MAIL_DIGEST_DOMAINS": "qr: first=101"}, "MAIL_DIGEST_DOMAINS, entry 1: first must be 1 to 100"),
+        ({"MAIL_DIGEST_DOMAINS": "qr: first=0"}, "MAIL_DIGEST_DOMAINS, entry 1: first must be 1 to 100"),
         ({"NOTIFIER_PORT": "70000"}, "NOTIFIER_PORT must be at most 65535"),
         ({"NOTIFIER_PORT": "-1"}, "NOTIFIER_PORT must be at least 0"),
         ({"NOTIFIER_DOMAINS": "Turkic"}, "NOTIFIER_DOMAINS must list domains"),
@@ -189,6 +245,7 @@ def test_the_settings_can_be_printed_without_a_secret(provider: str) -> None:
             "MAIL_PROVIDER": provider,
             "SMTP_URL": f"smtps://user:{KEY}@mail.example.com",
             "REDIS_URL": f"redis://:{KEY}@127.0.0.1:6379/0",
+            "UNSUBSCRIBE_SECRET": KEY * 2,
         }
     )
     assert KEY not in repr(settings)

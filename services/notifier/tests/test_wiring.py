@@ -8,9 +8,10 @@ from platform_core.clock import SystemClock
 from platform_notify.providers.secret import Secret
 from platform_notify.rate_limit import mailtrap_rate
 from platform_workers.testing import FakeRedis
+from test_explain import delivery
 
 from notifier.settings import read_settings
-from notifier.wiring import LEASE, LOOK_UP_SECONDS, SEND_SECONDS, make_outlet
+from notifier.wiring import LEASE, LOOK_UP_SECONDS, SEND_SECONDS, make_outlet, make_writer
 
 MAILTRAP = {"MAIL_PROVIDER": "mailtrap", "MAILTRAP_API_KEY": "key"}
 SANDBOX = {**MAILTRAP, "MAILTRAP_INBOX_ID": "1"}
@@ -39,3 +40,19 @@ def test_mailtrap_is_limited_and_its_log_is_asked_where_there_is_one(
 
 def test_a_claim_outlives_a_look_up_and_a_call() -> None:
     assert LEASE.total_seconds() > SEND_SECONDS + LOOK_UP_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("environ", "linked"),
+    [
+        ({}, False),
+        ({"UNSUBSCRIBE_SECRET": "s" * 32}, True),
+        ({"UNSUBSCRIBE_SECRET": "s" * 32, "JOBS_PUBLIC_URL": ""}, False),
+    ],
+)
+def test_a_mail_has_a_link_to_stop_it_where_that_can_lead_somewhere(
+    environ: dict[str, str], linked: bool, tmp_path: Path
+) -> None:
+    settings = read_settings({**settings_for("redis://127.0.0.1:1/0", tmp_path), **environ})
+    mail = make_writer(settings, SystemClock()).write({**delivery(), "subscriber": "7"})
+    assert ("unsubscribe_url" in mail) is linked

@@ -24,6 +24,7 @@ from platform_core.json_values import (
 from platform_core.notifications import EventWord
 
 from platform_notify.decision import Layer, SkipReason
+from platform_notify.digests import MAX_TOLD
 from platform_notify.providers.base import ErrorClass
 from platform_notify.rendering import MailFacts
 
@@ -33,8 +34,9 @@ EMAIL: Final = "email"
 MAX_ATTEMPT_NOTES: Final = 20
 """How many attempts a record remembers; the oldest are forgotten first."""
 
-DeliveryState: TypeAlias = Literal["waiting", "sent", "dead", "skipped"]
-"""Where a delivery stands. All but `waiting` are final, unless a dead one is replayed."""
+DeliveryState: TypeAlias = Literal["waiting", "gathered", "sent", "dead", "skipped"]
+"""Where a delivery stands. `gathered` waits for its digest and shares its fate; all but these two are final,
+unless a dead one is replayed."""
 
 
 class AttemptNote(TypedDict):
@@ -78,6 +80,7 @@ class NewDelivery(TypedDict):
         reason: why it was skipped; absent if it was not.
         detail: more about the reason; empty for nothing.
         recipient: the address; empty where a skipped one has none.
+        subscriber: the user whose preferences count, who may unsubscribe; absent where nobody could tell.
     """
 
     delivery_id: str
@@ -88,6 +91,7 @@ class NewDelivery(TypedDict):
     channel: str
     recipient: str
     user_id: int
+    subscriber: NotRequired[str]
     state: Literal["waiting", "skipped"]
     layer: Layer
     reason: NotRequired[SkipReason]
@@ -96,10 +100,23 @@ class NewDelivery(TypedDict):
     facts: MailFacts
 
 
+class DigestItem(TypedDict):
+    """One mail that was gathered into a digest: what it would have said, and the user it is for."""
+
+    facts: MailFacts
+    subscriber: NotRequired[str]
+
+
 class Delivery(TypedDict):
     """A delivery as it is stored: what the intake made and what became of it.
 
+    A digest is one too. Its job, run and facts are those of the first one that was gathered into it.
+
     Attributes:
+        digest: the digest that tells of it, if it was gathered into one.
+        gathered: of a digest: how many were gathered into it.
+        items: of a digest that was claimed: what it tells, oldest first, and of many only the first.
+        held_until: until when it was kept back so that others could join it.
         due_at: when it is to be sent next; absent once it is settled.
         attempt: attempts so far, without those before the provider's account was refused.
         first_attempt_at: when the first of these was made.
@@ -122,6 +139,7 @@ class Delivery(TypedDict):
     channel: str
     recipient: str
     user_id: int
+    subscriber: NotRequired[str]
     state: DeliveryState
     layer: Layer
     reason: NotRequired[SkipReason]
@@ -141,11 +159,15 @@ class Delivery(TypedDict):
     message_ids: NotRequired[list[str]]
     answer: NotRequired[str]
     settled_at: NotRequired[datetime]
+    digest: NotRequired[str]
+    gathered: NotRequired[int]
+    items: NotRequired[list[DigestItem]]
+    held_until: NotRequired[datetime]
 
 
 # These fields of the hash are JSON; all others are plain text.
 _JSON_FIELDS: Final = frozenset(
-    {"run", "user_id", "facts", "attempt", "interrupted", "attempts", "message_ids", "replays"}
+    {"run", "user_id", "facts", "attempt", "interrupted", "attempts", "message_ids", "replays", "gathered"}
 )
 
 
@@ -184,6 +206,8 @@ def encode_delivery(delivery: NewDelivery) -> dict[str, str]:
     }
     if "reason" in delivery:
         fields["reason"] = delivery["reason"]
+    if "subscriber" in delivery:
+        fields["subscriber"] = delivery["subscriber"]
     return fields
 
 
@@ -197,6 +221,24 @@ def decode_delivery(fields: Mapping[str, str]) -> Delivery:
         name: _json_field(name, text) if name in _JSON_FIELDS else text for name, text in fields.items()
     }
     return convert_as(record, Delivery, "delivery")
+
+
+def decode_items(fields: Mapping[str, str]) -> list[DigestItem]:
+    """Read what a digest tells from the fields that its claim adds: `item:<n>:facts`, `item:<n>:subscriber`.
+
+    One that cannot be read is left out: it must not keep the others back.
+    """
+    found: list[DigestItem] = []
+    for number in range(1, MAX_TOLD + 1):
+        try:
+            facts = convert_as(decode_json(fields.get(f"item:{number}:facts", "")), MailFacts)
+        except DecodeError:
+            continue
+        item: DigestItem = {"facts": facts}
+        if f"item:{number}:subscriber" in fields:
+            item["subscriber"] = fields[f"item:{number}:subscriber"]
+        found.append(item)
+    return found
 
 
 def encode_attempts(attempts: list[AttemptNote]) -> str:

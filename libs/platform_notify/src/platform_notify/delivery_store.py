@@ -4,23 +4,25 @@
     notify:due:<channel>            what waits, by when it is due (ms); what is claimed, by its lease's end
     notify:dead:<channel>           what was given up, by when (ms)
     notify:job:<domain>:<job id>    the deliveries of a job, by when they were made (ms)
+    notify:digest:<id>              what was gathered into a digest, oldest first; expires with its record
+    notify:storm:<hash>             how much a recipient gets at this moment; see `digests`
 
 The queue belongs to the channel and not to the provider: what waited while the provider was exchanged goes
 out through the new one.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, NotRequired, TypeAlias, TypedDict
 
 from platform_core.clock import Clock, to_iso, to_millis
-from platform_core.errors import DecodeError
 from platform_core.job_events import JobDomain
 from platform_core.json_values import JsonValue, encode_json
 from platform_workers.lua_scripts import load_script
 from platform_workers.redis import RedisClient
 
 from platform_notify.circuit import PROBE_PAUSE, SCRIPTS, circuit_key, milliseconds, pause_key
+from platform_notify.claims import Claim, read_claim
 from platform_notify.deliveries import (
     AttemptNote,
     Delivery,
@@ -31,6 +33,16 @@ from platform_notify.deliveries import (
     encode_delivery,
     encode_replays,
 )
+from platform_notify.digests import (
+    LIST_PREFIX,
+    MAX_GATHERED,
+    MAX_TOLD,
+    STORM_MEMORY,
+    GatheringRule,
+    digest_id_of,
+    digest_list_key,
+    storm_key,
+)
 from platform_notify.rate_limit import RateRule, rate_arguments
 
 RETENTION: Final = timedelta(days=30)
@@ -40,8 +52,9 @@ The second must not be longer than the first, or an outcome read once more could
 """
 
 RECORD_PREFIX: Final = "notify:delivery:"
+_JOB_PREFIX: Final = "notify:job:"
 
-_ADD = load_script(SCRIPTS, "delivery_add")
+_ADD = load_script(SCRIPTS, "storm_judgement", "delivery_add")
 _CLAIM = load_script(SCRIPTS, "token_bucket", "deliveries_claim")
 _SETTLE = load_script(SCRIPTS, "deliveries_settle")
 _REPLAY = load_script(SCRIPTS, "delivery_replay")
@@ -49,37 +62,8 @@ _REPLAY = load_script(SCRIPTS, "delivery_replay")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-Verdict: TypeAlias = Literal["claimed", "probe", "none", "open", "paused", "limited"]
-
-
-class Unreadable(TypedDict):
-    """A claimed delivery whose record cannot be read; `fault` says why."""
-
-    delivery_id: str
-    domain: str
-    job_id: str
-    fault: str
-
-
-class Claim(TypedDict):
-    """What a sender got.
-
-    Attributes:
-        verdict: `claimed`; `probe` if this one delivery tests an open circuit; `none` if nothing is due;
-            `open`, `paused` and `limited` if nothing may be sent through the provider now.
-        token: proves the claim when it is settled.
-        deliveries: at most as many as were asked for, the longest due first.
-        unreadable: claimed too, to be settled as dead.
-        again_at: when there may be something to claim; absent if nothing waits at all.
-        closed_at: when the provider's circuit was closed, if that was lately.
-    """
-
-    verdict: Verdict
-    token: str
-    deliveries: list[Delivery]
-    unreadable: list[Unreadable]
-    again_at: NotRequired[datetime]
-    closed_at: NotRequired[datetime]
+Added: TypeAlias = Literal["added", "gathered", "known"]
+"""What came of a new delivery: it is recorded as given, it waits for others, or there was one already."""
 
 
 class Settlement(TypedDict):
@@ -124,28 +108,40 @@ class DeliveryStore:
         self._clock = clock
         self._retention = retention
 
-    def add(self, delivery: NewDelivery) -> bool:
-        """Make the record if there is none; True if it is new. A waiting one is due at once."""
+    def add(self, delivery: NewDelivery, rule: GatheringRule | None = None) -> Added:
+        """Make the record if there is none. A waiting one is due at once, unless it is gathered.
+
+        Args:
+            delivery: as the intake made it.
+            rule: how mails like this one are gathered; None if each leaves by itself.
+        """
         now = self._clock.now()
         fields = encode_delivery(delivery)
         if delivery["state"] == "waiting":
             due, fields["due_at"] = str(to_millis(now)), to_iso(now)
         else:
             due, fields["settled_at"] = "", to_iso(now)
-        reply = self._redis.run_script(
+        window, first = (timedelta(0), 1) if rule is None else (rule["window"], rule["first"])
+        [word] = self._redis.run_script(
             {
                 "script": _ADD,
                 "keys": [
                     RECORD_PREFIX + delivery["delivery_id"],
                     due_key(delivery["channel"]),
                     job_deliveries_key(delivery["domain"], delivery["job_id"]),
+                    storm_key(
+                        delivery["channel"], delivery["domain"], delivery["event"], delivery["recipient"]
+                    ),
                 ],
                 "args": [
-                    delivery["delivery_id"], str(to_millis(now)), self._retention_ms(), due, *_flat(fields),
+                    delivery["delivery_id"], str(to_millis(now)), self._retention_ms(), due,
+                    str(milliseconds(window)), str(first), to_iso(now + window),
+                    digest_id_of(delivery["delivery_id"]), RECORD_PREFIX, LIST_PREFIX, str(MAX_GATHERED),
+                    str(milliseconds(STORM_MEMORY)), *_flat(fields),
                 ],
             }
         )  # fmt: skip
-        return reply == ["added"]
+        return _added(word)
 
     def claim(
         self,
@@ -175,16 +171,16 @@ class DeliveryStore:
                 "keys": [due_key(channel), circuit_key(provider), pause_key(provider), rate_key],
                 "args": [
                     str(to_millis(now)), to_iso(now), str(milliseconds(lease)), str(limit), token, provider,
-                    str(milliseconds(PROBE_PAUSE)), RECORD_PREFIX, *pace,
+                    str(milliseconds(PROBE_PAUSE)), RECORD_PREFIX, *pace, LIST_PREFIX, str(MAX_TOLD),
                 ],
             }
         )  # fmt: skip
-        return _read_claim(reply, token)
+        return read_claim(reply, token)
 
     def settle(self, channel: str, token: str, settlements: Sequence[Settlement]) -> list[bool]:
         """Record what became of claimed deliveries; False for each whose lease ended and was taken over."""
         now = self._clock.now()
-        args = [str(to_millis(now)), self._retention_ms(), token, RECORD_PREFIX]
+        args = [str(to_millis(now)), self._retention_ms(), token, RECORD_PREFIX, LIST_PREFIX, _JOB_PREFIX]
         for settlement in settlements:
             fields = _flat(_settled_fields(settlement, now))
             args += [
@@ -220,6 +216,7 @@ class DeliveryStore:
                     RECORD_PREFIX + dead["delivery_id"],
                     due_key(dead["channel"]),
                     dead_key(dead["channel"]),
+                    digest_list_key(dead["delivery_id"]),
                 ],
                 "args": [
                     dead["delivery_id"],
@@ -227,6 +224,7 @@ class DeliveryStore:
                     to_iso(now),
                     to_iso(dead.get("settled_at", _EPOCH)),
                     encode_replays([*dead.get("replays", []), note]),
+                    RECORD_PREFIX,
                 ],
             }
         )
@@ -249,6 +247,16 @@ class DeliveryStore:
         """
         found = [self.find(name) for name in self._redis.zrange(job_deliveries_key(domain, job_id), 0, -1)]
         return [delivery for delivery in found if delivery is not None]
+
+    def digests_of(self, deliveries: Sequence[Delivery]) -> dict[str, Delivery]:
+        """Return the digests that tell of these deliveries, by their ids; one that has expired is left out.
+
+        Raises:
+            DecodeError: a record is malformed.
+        """
+        names = {delivery["digest"] for delivery in deliveries if "digest" in delivery}
+        found = {name: self.find(name) for name in sorted(names)}
+        return {name: digest for name, digest in found.items() if digest is not None}
 
     def sizes(self, channel: str) -> QueueSizes:
         """Return how many deliveries of a channel wait and how many were given up."""
@@ -279,7 +287,15 @@ def dead_key(channel: str) -> str:
 
 def job_deliveries_key(domain: str, job_id: str) -> str:
     """Return the key of a job's deliveries."""
-    return f"notify:job:{domain}:{job_id}"
+    return f"{_JOB_PREFIX}{domain}:{job_id}"
+
+
+def _added(word: str) -> Added:
+    match word:
+        case "known" | "gathered":
+            return word
+        case _:
+            return "added"
 
 
 def _flat(fields: dict[str, str]) -> list[str]:
@@ -306,43 +322,3 @@ def _settled_fields(settlement: Settlement, now: datetime) -> dict[str, str]:
     if "template_version" in settlement:
         fields["template_version"] = settlement["template_version"]
     return fields
-
-
-def _read_claim(reply: Sequence[str], token: str) -> Claim:
-    verdict, again_at, closed_at, *rest = reply
-    claim: Claim = {"verdict": _verdict(verdict), "token": token, "deliveries": [], "unreadable": []}
-    if again_at:
-        claim["again_at"] = _EPOCH + timedelta(milliseconds=int(again_at))
-    if closed_at:
-        claim["closed_at"] = datetime.fromisoformat(closed_at)
-    for delivery_id, fields in _records(rest):
-        try:
-            claim["deliveries"].append(decode_delivery(fields))
-        except DecodeError as error:
-            claim["unreadable"].append(
-                {
-                    "delivery_id": delivery_id,
-                    "domain": fields.get("domain", "-"),
-                    "job_id": fields.get("job_id", "-"),
-                    "fault": str(error),
-                }
-            )
-    return claim
-
-
-def _verdict(word: str) -> Verdict:
-    match word:
-        case "claimed" | "probe" | "open" | "paused" | "limited":
-            return word
-        case _:
-            return "none"
-
-
-def _records(texts: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Take the claimed records out of the script's flat reply."""
-    at = 0
-    while at < len(texts):
-        delivery_id, end = texts[at], at + 2 + int(texts[at + 1])
-        flat = texts[at + 2 : end]
-        yield delivery_id, dict(zip(flat[::2], flat[1::2], strict=True))
-        at = end

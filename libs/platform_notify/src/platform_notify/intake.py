@@ -18,12 +18,14 @@ from platform_workers.redis import RedisClient
 from platform_notify.decision import Decision, Layer, SkipReason, decide, skip
 from platform_notify.deliveries import NewDelivery, delivery_id_of
 from platform_notify.delivery_store import DeliveryStore
+from platform_notify.digests import NO_DIGESTS, DigestPolicy, gathering_rule
 from platform_notify.intent import (
     IntentError,
     JobSnapshot,
     load_preferences,
     load_snapshot,
     read_intent,
+    subscriber_of,
 )
 from platform_notify.job_event import is_outcome, job_event_of
 from platform_notify.rendering import MailFacts
@@ -43,25 +45,28 @@ class IntakeConfig(TypedDict):
             None for no link.
         max_age: no mail is sent about an outcome that is older when it is heard; `RETENTION` at most, for
             after that time it is not known any more whether one was sent.
+        digests: when mails to one recipient are gathered; absent if each leaves by itself.
     """
 
     channel: str
     provider_configured: bool
     public_url: str | None
     max_age: timedelta
+    digests: NotRequired[DigestPolicy]
 
 
 class Taken(TypedDict):
     """What came of one event.
 
     Attributes:
-        result: `queued` and `skipped` are new deliveries, `known` one that was made before.
+        result: `queued`, `gathered` (it waits for others to the same recipient) and `skipped` are new
+            deliveries, `known` one that was made before.
             `left_to_log`: the record does not show this outcome, so the durable log will say which run it
             belongs to. `ignored`: the event is no outcome.
         reason: why it was skipped.
     """
 
-    result: Literal["queued", "skipped", "known", "left_to_log", "ignored"]
+    result: Literal["queued", "gathered", "skipped", "known", "left_to_log", "ignored"]
     reason: NotRequired[SkipReason]
 
 
@@ -128,10 +133,14 @@ class Intake:
         return self._take(event, run=run, ended_at=ended_at, snapshot=snapshot)
 
     def _take(self, event: Outcome, *, run: int, ended_at: datetime, snapshot: JobSnapshot | None) -> Taken:
-        decision = self._decide(event, ended_at, snapshot)
+        decision, subscriber = self._decide(event, ended_at, snapshot)
         delivery = self._delivery(event, run, ended_at, snapshot, decision)
-        if not self._store.add(delivery):
-            return {"result": "known"}
+        if subscriber is not None:
+            delivery["subscriber"] = subscriber
+        rule = gathering_rule(self._config.get("digests", NO_DIGESTS), event["domain"], delivery["event"])
+        added = self._store.add(delivery, rule)
+        if added != "added":
+            return {"result": added}
         if decision["decision"] == "send":
             self._wake()
             return {"result": "queued"}
@@ -146,25 +155,30 @@ class Intake:
         )
         return {"result": "skipped", "reason": decision["reason"]}
 
-    def _decide(self, event: Outcome, ended_at: datetime, snapshot: JobSnapshot | None) -> Decision:
+    def _decide(
+        self, event: Outcome, ended_at: datetime, snapshot: JobSnapshot | None
+    ) -> tuple[Decision, str | None]:
+        """Decide, and say whose preferences counted; None where nobody could tell."""
+        user_id: str | None = None
         if self._clock.now() - ended_at > self._config["max_age"]:
-            return skip("too_old", "platform")
+            return skip("too_old", "platform"), user_id
         if snapshot is None:
-            return skip("job_not_found", "job")
+            return skip("job_not_found", "job"), user_id
         try:
             intent = read_intent(snapshot)
-            user_id = intent["context"].get("user_id", str(event["user_id"]))
+            user_id = subscriber_of(intent, event["user_id"])
             preferences = load_preferences(self._redis, user_id)
         except IntentError as error:
             layer: Layer = "preferences" if error.reason == "invalid_preferences" else "job"
-            return skip(error.reason, layer, detail=error.detail)
-        return decide(
+            return skip(error.reason, layer, detail=error.detail), user_id
+        decision = decide(
             job_event_of(event),
             domain=event["domain"],
             intent=intent,
             preferences=preferences,
             provider_configured=self._config["provider_configured"],
         )
+        return decision, user_id
 
     def _delivery(
         self, event: Outcome, run: int, ended_at: datetime, snapshot: JobSnapshot | None, decision: Decision

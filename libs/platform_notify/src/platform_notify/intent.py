@@ -134,6 +134,15 @@ def read_intent(snapshot: JobSnapshot) -> JobIntent:
     return intent
 
 
+def subscriber_of(intent: JobIntent, event_user_id: int) -> str:
+    """Return the user whose preferences count for a job, as they are stored under.
+
+    That is `context.user_id`. Only a job that names none there has the `user_id` of its event, as text: so
+    preferences stored under the number do not count for a job whose context says otherwise.
+    """
+    return intent["context"].get("user_id", str(event_user_id))
+
+
 def load_preferences(redis: RedisClient, user_id: str) -> NotificationPreferences:
     """Read what a user has stored about notifications; empty if nothing.
 

@@ -7,7 +7,7 @@ person reads.
 
 import re
 import unicodedata
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 MAX_SUBJECT = 150
 MAX_CATEGORY = 255
@@ -32,7 +32,8 @@ class MailMessage(TypedDict):
         html: the HTML part.
         category: what kind of mail this is, for the provider's statistics; at most 255 characters.
         domain: the domain of the job.
-        job_id: the job this mail is about.
+        job_id: the job this mail is about; of a digest, the first one.
+        unsubscribe_url: where to stop such mails (RFC 8058); absent for nowhere.
     """
 
     delivery_id: str
@@ -43,6 +44,7 @@ class MailMessage(TypedDict):
     category: str
     domain: str
     job_id: str
+    unsubscribe_url: NotRequired[str]
 
 
 def clean_line(text: str, limit: int) -> str:

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 _UNITS = (("day", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+_HOUR, _DAY = 60, 1440
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _SIZES = ("kB", "MB", "GB")
 _LARGEST = "TB"
@@ -23,6 +24,16 @@ def human_duration(duration: timedelta) -> str:
         elif parts:
             break
     return " ".join(parts[:2])
+
+
+def human_span(duration: timedelta) -> str:
+    """Say a stretch of time to follow `in the last`: `minute`, `10 minutes`, `3 hours`, `2 days`."""
+    minutes = max(1, round(duration.total_seconds() / 60))
+    if minutes >= 2 * _DAY:
+        return f"{round(minutes / _DAY)} days"
+    if minutes >= 2 * _HOUR:
+        return f"{round(minutes / _HOUR)} hours"
+    return "minute" if minutes == 1 else f"{minutes} minutes"
 
 
 def human_size(size: int) -> str:

@@ -16,15 +16,15 @@ from platform_notify.messages import MAX_SUBJECT, clean_line, clean_text
 from platform_notify.plain_words import human_duration, human_size, human_time
 from platform_notify.strict_templates import StrictMissing
 
-TEMPLATE_VERSION = "1"
+TEMPLATE_VERSION = "2"
 """Changes whenever the words or the looks do; kept in the record of each delivery."""
 
 MAX_MESSAGE = 1000
 MAX_MESSAGE_LINES = 20
-_MAX_NAME = 64
-_MAX_ID = 128
+MAX_NAME = 64
+MAX_ID = 128
 _MAX_LINK = 2000
-_MAX_PREVIEW = 120
+MAX_PREVIEW = 120
 # A shorter wait is not worth a line.
 _LONG_WAIT = timedelta(minutes=1)
 
@@ -71,14 +71,19 @@ class RenderedMail(TypedDict):
     html: str
 
 
-class _Words(TypedDict):
-    """What the kind of end makes the mail say."""
+class HeadWords(TypedDict):
+    """What stands above everything else; `frame.html` shows it."""
 
     tone: Literal["good", "change", "bad"]
     badge: str
     subject: str
     headline: str
     lead: str
+
+
+class _Words(HeadWords):
+    """What the kind of end makes the mail say."""
+
     message_title: str
     advice: str | None
 
@@ -100,31 +105,32 @@ class _MailView(TypedDict):
     where: str | None
 
 
-def render_mail(facts: MailFacts) -> RenderedMail:
+def render_mail(facts: MailFacts, unsubscribe: str | None = None) -> RenderedMail:
     """Write the mail about a job's end.
 
     Args:
         facts: what is known; control characters and overlong texts in it are taken care of.
+        unsubscribe: where to stop such mails; None for nowhere.
     """
-    domain = clean_line(facts["domain"], _MAX_NAME)
-    job_type = clean_line(facts["job_type"] or "", _MAX_NAME)
+    domain = clean_line(facts["domain"], MAX_NAME)
+    job_type = clean_line(facts["job_type"] or "", MAX_NAME)
     words = _words(facts, f"Your job {job_type}" if job_type else f"Your {domain} job")
     rows = _rows(facts, job_type, domain)
     message_lines = _message_lines(facts["message"])
     view: _MailView = {
         "words": words,
         # The grey line that a mailbox shows beside the subject.
-        "preview": clean_line(" ".join(message_lines) or words["lead"], _MAX_PREVIEW),
+        "preview": clean_line(" ".join(message_lines) or words["lead"], MAX_PREVIEW),
         "message_lines": message_lines,
         "rows": rows,
-        "link": _safe_link(facts["link"]),
+        "link": safe_link(facts["link"]),
         # A failure that is ours says the same as its advice.
         "where": None if words["tone"] == "bad" else f"To look it up, {_ask_the_team(facts)}",
     }
     return {
         "subject": clean_line(f"{words['subject']}: {job_type or domain}", MAX_SUBJECT),
-        "text": TEMPLATES.get_template("mail.txt").render(mail=view),
-        "html": TEMPLATES.get_template("mail.html").render(mail=view),
+        "text": TEMPLATES.get_template("mail.txt").render(mail=view, unsubscribe=unsubscribe),
+        "html": TEMPLATES.get_template("mail.html").render(mail=view, unsubscribe=unsubscribe),
     }
 
 
@@ -187,7 +193,7 @@ def _failure_words(facts: MailFacts, job: str) -> _Words:
 
 
 def _ask_the_team(facts: MailFacts) -> str:
-    return f"give the job id below to the team that runs {clean_line(facts['domain'], _MAX_NAME)}."
+    return f"give the job id below to the team that runs {clean_line(facts['domain'], MAX_NAME)}."
 
 
 def _rows(facts: MailFacts, job_type: str, domain: str) -> list[_Row]:
@@ -205,8 +211,8 @@ def _rows(facts: MailFacts, job_type: str, domain: str) -> list[_Row]:
     if facts["result_bytes"] is not None:
         rows.append(_row("Result size", human_size(facts["result_bytes"])))
     if facts["result_id"] is not None:
-        rows.append(_row("Result", clean_line(facts["result_id"], _MAX_ID), code=True))
-    rows.append(_row("Job id", clean_line(facts["job_id"], _MAX_ID), code=True))
+        rows.append(_row("Result", clean_line(facts["result_id"], MAX_ID), code=True))
+    rows.append(_row("Job id", clean_line(facts["job_id"], MAX_ID), code=True))
     return rows
 
 
@@ -224,7 +230,7 @@ def _message_lines(message: str | None) -> list[str]:
     return lines
 
 
-def _safe_link(link: str | None) -> str | None:
+def safe_link(link: str | None) -> str | None:
     """Let through only what is a web address as it stands: a `javascript:` link would run."""
     if link is None or link != clean_line(link, _MAX_LINK) or " " in link:
         return None

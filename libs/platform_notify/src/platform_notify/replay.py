@@ -13,7 +13,7 @@ class ReplayWish(TypedDict):
     """Which dead deliveries to bring back; those that fit everything that is said.
 
     Attributes:
-        delivery_id: this one alone.
+        delivery_id: this one alone; if it was gathered into a digest, the whole digest.
         domain: those about jobs of this domain.
         provider: those that were last given to this provider.
     """
@@ -44,8 +44,9 @@ def replay_dead(store: DeliveryStore, channel: str, wish: ReplayWish) -> ReplayR
         RedisUnavailableError: Redis does not answer. What was replayed before stays so.
     """
     report: ReplayReport = {"replayed": [], "unsure": 0, "unreadable": 0}
+    wanted = _whole(store, wish.get("delivery_id"))
     for delivery_id in store.dead_ids(channel):
-        if delivery_id != wish.get("delivery_id", delivery_id):
+        if delivery_id != (wanted or delivery_id):
             continue
         try:
             delivery = store.find(delivery_id)
@@ -56,6 +57,15 @@ def replay_dead(store: DeliveryStore, channel: str, wish: ReplayWish) -> ReplayR
             report["replayed"].append(delivery)
             report["unsure"] += "unsure" in delivery
     return report
+
+
+def _whole(store: DeliveryStore, delivery_id: str | None) -> str | None:
+    """Return what to replay so that a delivery is: the digest it was gathered into, or itself."""
+    try:
+        delivery = None if delivery_id is None else store.find(delivery_id)
+    except DecodeError:
+        delivery = None
+    return delivery_id if delivery is None else delivery.get("digest", delivery_id)
 
 
 def _fits(delivery: Delivery, wish: ReplayWish) -> bool:

@@ -6,8 +6,10 @@
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Final
 
-from platform_notify.rendering import MailFacts, render_mail
+from platform_notify.digest_rendering import DigestFacts, render_digest
+from platform_notify.rendering import MailFacts, RenderedMail, render_mail
 
 _CREATED = datetime(2026, 3, 9, 8, 15, 4, tzinfo=UTC)
 
@@ -82,10 +84,70 @@ SAMPLES: dict[str, MailFacts] = {
 }
 
 
+_FAILED: MailFacts = {**SAMPLES["user_fault"], "link": None}
+
+_REASONS: tuple[tuple[str, str | None], ...] = (
+    ("csv.column_stats", "Row 1,874 has 9 fields, but the header has 14."),
+    ("csv.deduplicate", "The worker was stopped while the job was running."),
+    ("json.canonicalize", None),
+)
+
+DIGESTS: dict[str, DigestFacts] = {
+    "digest": {
+        "domain": "files",
+        "event": "FAILURE",
+        "total": 17,
+        "span": timedelta(minutes=10),
+        "items": [
+            {
+                **_FAILED,
+                "job_type": _REASONS[number % 3][0],
+                "message": _REASONS[number % 3][1],
+                "job_id": f"01J9ZQ4M6T8V2K5R{number:04}",
+                "finished_at": _CREATED + timedelta(seconds=35 * number),
+                "link": f"https://jobs.example.com/jobs/files/01J9ZQ4M6T8V2K5R{number:04}",
+            }
+            for number in range(17)
+        ],
+    },
+    "digest_success": {
+        "domain": "turkic",
+        "event": "SUCCESS",
+        "total": 204,
+        "span": timedelta(hours=3),
+        "items": [
+            {**SAMPLES["success_bare"], "job_id": f"run-{number}", "message": "9,120 words read"}
+            for number in range(3)
+        ],
+    },
+    "digest_hostile": {
+        "domain": "files",
+        "event": "FAILURE",
+        "total": 1,
+        "span": timedelta(seconds=20),
+        "items": [SAMPLES["hostile"]],
+    },
+}
+
+UNSUBSCRIBE: Final = "https://jobs.example.com/unsubscribe?token=v1.WyJ1bnN1YnNjcmliZSJd.c2lnbmF0dXJl"
+"""Where the samples lead that can be stopped; the token is none."""
+
+STOPPABLE: Final = frozenset({"success", "user_fault", "digest"})
+
+
+def render_samples() -> dict[str, RenderedMail]:
+    """Write each sample, by its name."""
+    mails: dict[str, RenderedMail] = {}
+    for name, facts in SAMPLES.items():
+        mails[name] = render_mail(facts, UNSUBSCRIBE if name in STOPPABLE else None)
+    for name, digest in DIGESTS.items():
+        mails[name] = render_digest(digest, UNSUBSCRIBE if name in STOPPABLE else None)
+    return mails
+
+
 def write_samples(folder: Path) -> None:
     """Write each sample as `NAME.txt` (with its subject) and `NAME.html`."""
-    for name, facts in SAMPLES.items():
-        mail = render_mail(facts)
+    for name, mail in render_samples().items():
         text = f"Subject: {mail['subject']}\n\n{mail['text']}"
         (folder / f"{name}.txt").write_text(text, encoding="utf-8")
         (folder / f"{name}.html").write_text(mail["html"], encoding="utf-8")

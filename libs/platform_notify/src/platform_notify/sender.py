@@ -13,13 +13,13 @@ from platform_core.clock import Clock
 from platform_core.logging import LogField, Logger
 
 from platform_notify.circuit import Circuit, decide_circuit, decide_pause, why_refused
+from platform_notify.claims import Claim, Unreadable, Verdict
 from platform_notify.deliveries import Delivery
-from platform_notify.delivery_store import Claim, DeliveryStore, Settlement, Unreadable, Verdict
+from platform_notify.delivery_store import DeliveryStore, Settlement
 from platform_notify.messages import MailMessage
 from platform_notify.providers.base import MailProvider, SendResult, failed, sent
 from platform_notify.providers.sent_log import LogAnswer, SentLog
 from platform_notify.rate_limit import RateRule
-from platform_notify.rendering import MailFacts, RenderedMail
 from platform_notify.retry import GIVE_UP_AFTER
 from platform_notify.settling import (
     Attempt,
@@ -65,7 +65,9 @@ class AttemptReport(TypedDict):
         result: `sent`, or why not.
         state: where the delivery stands now.
         attempt: which attempt it was, from 1.
-        age_seconds: from the delivery's making to the end of this attempt.
+        age_seconds: from the delivery's making to the end of this attempt; if it was kept back so that others
+            could join it, from then on.
+        gathered: how many outcomes a digest tells of; 0 if it is no digest.
     """
 
     provider: str
@@ -73,6 +75,7 @@ class AttemptReport(TypedDict):
     state: str
     attempt: int
     age_seconds: float
+    gathered: int
 
 
 class BatchReport(TypedDict):
@@ -133,7 +136,7 @@ class Sender:
         circuit: that of the provider.
         provider: see `GuardedProvider`.
         log: the provider's own log, which settles what is unsure; None if it has none.
-        render: writes a mail.
+        write: writes the mail of a delivery.
         clock: the present time.
         logger: hears of every mail, without its recipient.
         observer: counts.
@@ -149,7 +152,7 @@ class Sender:
         circuit: Circuit,
         provider: MailProvider,
         log: SentLog | None,
-        render: Callable[[MailFacts], RenderedMail],
+        write: Callable[[Delivery], MailMessage],
         clock: Clock,
         logger: Logger,
         observer: SendObserver,
@@ -161,7 +164,7 @@ class Sender:
         self._circuit = circuit
         self._provider = provider
         self._log = log
-        self._render = render
+        self._write = write
         self._clock = clock
         self._logger = logger
         self._observer = observer
@@ -286,9 +289,8 @@ class Sender:
         )
 
     def _mail(self, delivery: Delivery) -> MailMessage | None:
-        facts = delivery["facts"]
         try:
-            mail = self._render(facts)
+            return self._write(delivery)
         except _ANYTHING as error:
             self._logger.error(
                 "notifier.mail_not_written",
@@ -296,16 +298,6 @@ class Sender:
                 fault=type(error).__name__,
             )
             return None
-        return {
-            "delivery_id": delivery["delivery_id"],
-            "to": delivery["recipient"],
-            "subject": mail["subject"],
-            "text": mail["text"],
-            "html": mail["html"],
-            "category": f"job_{facts['event'].lower()}",
-            "domain": delivery["domain"],
-            "job_id": delivery["job_id"],
-        }
 
     def _record(self) -> None:
         """Bring the provider's answers to Redis; they are kept here until that worked."""
@@ -343,7 +335,8 @@ class Sender:
 
     def _report(self, tried: _Tried, *, is_kept: bool) -> None:
         delivery, result, settlement = tried["delivery"], tried["result"], tried["settlement"]
-        age = (self._clock.now() - delivery["created_at"]).total_seconds()
+        since = delivery.get("held_until", delivery["created_at"])
+        age = (self._clock.now() - since).total_seconds()
         fields: dict[str, LogField] = {
             "delivery_id": delivery["delivery_id"],
             "domain": delivery["domain"],
@@ -352,6 +345,8 @@ class Sender:
             "attempt": delivery.get("attempt", 1),
             "age_seconds": round(age, 3),
         }
+        if "gathered" in delivery:
+            fields["gathered"] = delivery["gathered"]
         if not is_kept:
             # Its lease ended and another sender has it now.
             self._logger.warning("notifier.delivery_claim_lost", **fields)
@@ -371,5 +366,6 @@ class Sender:
                 "state": settlement["state"],
                 "attempt": delivery.get("attempt", 1),
                 "age_seconds": age,
+                "gathered": delivery.get("gathered", 0),
             }
         )

@@ -4,8 +4,9 @@ from datetime import datetime
 from typing import Literal, TypeAlias, TypedDict
 
 from platform_notify.circuit import PROBE_PAUSE
+from platform_notify.claims import Claim, Unreadable
 from platform_notify.deliveries import AttemptNote, Delivery
-from platform_notify.delivery_store import Claim, Settlement, Unreadable
+from platform_notify.delivery_store import Settlement
 from platform_notify.providers.base import Failed, SendResult, failed
 from platform_notify.rendering import TEMPLATE_VERSION
 from platform_notify.retry import RetryDecision, decide_retry

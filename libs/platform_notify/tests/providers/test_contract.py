@@ -23,6 +23,7 @@ from platform_notify.testing import MailtrapServer, SmtpServer
 from platform_notify.testing.mailtrap_answers import error
 from platform_notify.testing.sample_messages import sample_message
 
+UNSUBSCRIBE = ("List-Unsubscribe", "List-Unsubscribe-Post")
 SENDER: SenderAddress = {"email": "jobs@example.com", "name": "Jöbs & Co"}
 
 
@@ -34,6 +35,7 @@ class Arrived(TypedDict):
     html: str
     delivery_id: str
     auto_submitted: str
+    unsubscribe: list[str]
 
 
 class Harness(Protocol):
@@ -58,6 +60,7 @@ def read_mail(content: bytes) -> Arrived:
         "html": parts["text/html"].replace("\r\n", "\n"),
         "delivery_id": str(mail["X-Delivery-Id"]),
         "auto_submitted": str(mail["Auto-Submitted"]),
+        "unsubscribe": [str(mail[name]) for name in UNSUBSCRIBE if name in mail],
     }
 
 
@@ -119,6 +122,9 @@ class MailtrapHarness:
                 "html": taken["mail"].get("html", ""),
                 "delivery_id": taken["mail"].get("headers", {})["X-Delivery-Id"],
                 "auto_submitted": taken["mail"].get("headers", {})["Auto-Submitted"],
+                "unsubscribe": [
+                    text for name, text in taken["mail"].get("headers", {}).items() if name in UNSUBSCRIBE
+                ],
             }
             for taken in self.server.mails
         ]
@@ -154,8 +160,33 @@ def test_a_mail_arrives_with_both_parts(harness: Harness) -> None:
             "html": "<p>HTML of mail 7</p>\n",
             "delivery_id": "delivery-7",
             "auto_submitted": "auto-generated",
+            "unsubscribe": [],
         }
     ]
+
+
+@pytest.mark.parametrize("mails", [1, 3])
+def test_a_mail_says_where_to_stop_such_mails(harness: Harness, mails: int) -> None:
+    """Alone and in a batch; the address is long, and must arrive as it is or no program finds it."""
+    url = "https://jobs.example.com/unsubscribe?token=v1." + "Wy-_" * 180 + ".x"
+    messages: list[MailMessage] = [
+        {**sample_message(number), "unsubscribe_url": url} for number in range(mails)
+    ]
+    assert [result["outcome"] for result in harness.provider.send(messages)] == ["sent"] * mails
+    for arrived in harness.arrived():
+        assert arrived["unsubscribe"] == [f"<{url}>", "List-Unsubscribe=One-Click"]
+        assert arrived["auto_submitted"] == "auto-generated"
+
+
+@pytest.mark.parametrize("trick", ["\r\nBcc: all@example.com", ">, <mailto:x@example.com>", " ü"])
+def test_no_address_to_unsubscribe_at_becomes_another_header(harness: Harness, trick: str) -> None:
+    url = f"https://jobs.example.com/{trick}"
+    harness.provider.send([{**sample_message(), "unsubscribe_url": url}])
+    [arrived] = harness.arrived()
+    assert arrived["to"] == ["person0@example.com"]
+    address = arrived["unsubscribe"][0]
+    assert address.isascii()
+    assert not set(address[1:-1]) & set("<> \r\n")
 
 
 def test_every_script_and_long_lines_arrive_as_they_are(harness: Harness) -> None:

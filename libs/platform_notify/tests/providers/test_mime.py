@@ -46,6 +46,14 @@ def test_the_headers_are_those_of_a_real_mail() -> None:
     assert [part.get_content_type() for part in mail.iter_parts()] == ["text/plain", "text/html"]
 
 
+def test_the_address_to_unsubscribe_at_stands_on_one_line_as_it_is() -> None:
+    """Taken for text it would be cut into encoded words, in which no mail program finds an address."""
+    url = "https://jobs.example.com/unsubscribe?token=v1." + "Wy-_" * 180 + ".x"
+    content = compose({**sample_message(), "unsubscribe_url": url}, SENDER, DATE, "\r\n")
+    assert f"\r\nList-Unsubscribe: <{url}>\r\n".encode() in content
+    assert b"\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n" in content
+
+
 @pytest.mark.parametrize("line_end", ["\r\n", "\n"])
 def test_lines_end_as_asked_and_stay_within_the_limit(line_end: str) -> None:
     message: MailMessage = {**sample_message(), "text": "x" * 5000, "html": "é" * 5000}

@@ -10,13 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from platform_notify.rendering import render_mail
-from platform_notify.sample_mails import SAMPLES, write_samples
+from platform_notify.sample_mails import DIGESTS, SAMPLES, UNSUBSCRIBE, render_samples, write_samples
 
 GOLDEN = Path(__file__).parent / "golden"
 
 
-@pytest.mark.parametrize("name", sorted(SAMPLES))
+NAMES = sorted({**SAMPLES, **DIGESTS})
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_mail_is_as_it_was(name: str, tmp_path: Path) -> None:
     write_samples(tmp_path)
     for kind in ("txt", "html"):
@@ -29,9 +31,9 @@ def test_every_golden_file_has_its_mail(tmp_path: Path) -> None:
     assert {file.name for file in GOLDEN.iterdir()} == {file.name for file in tmp_path.iterdir()}
 
 
-@pytest.mark.parametrize("name", sorted(SAMPLES))
+@pytest.mark.parametrize("name", NAMES)
 def test_no_mail_asks_the_network_for_anything(name: str) -> None:
-    html = render_mail(SAMPLES[name])["html"]
+    html = render_samples()[name]["html"]
     for word in ("src=", "url(", "<img", "<script", "<link", "@import", "<form", "<iframe"):
         assert word not in html
 
@@ -39,3 +41,10 @@ def test_no_mail_asks_the_network_for_anything(name: str) -> None:
 def test_the_samples_can_be_written_from_the_command_line(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "platform_notify.sample_mails", str(tmp_path)], check=True)
     assert (tmp_path / "success.txt").read_text("utf-8").startswith("Subject: Your result is ready")
+
+
+def test_both_parts_say_where_to_stop_such_mails() -> None:
+    for name, mail in render_samples().items():
+        stoppable = name in {"success", "user_fault", "digest"}
+        assert (UNSUBSCRIBE in mail["text"]) == stoppable
+        assert (f'href="{UNSUBSCRIBE}"' in mail["html"]) == stoppable

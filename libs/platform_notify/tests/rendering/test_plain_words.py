@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis.strategies import SearchStrategy, integers
 
-from platform_notify.plain_words import human_duration, human_size, human_time
+from platform_notify.plain_words import human_duration, human_size, human_span, human_time
 
 ANY_SIZE: SearchStrategy[int] = integers(min_value=0, max_value=10**17)
 ANY_SECONDS: SearchStrategy[int] = integers(min_value=-(10**7), max_value=10**8)
@@ -31,6 +31,24 @@ ANY_SECONDS: SearchStrategy[int] = integers(min_value=-(10**7), max_value=10**8)
 )
 def test_a_duration_is_said_by_its_two_largest_units(seconds: float, words: str) -> None:
     assert human_duration(timedelta(seconds=seconds)) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (-5, "minute"),
+        (0, "minute"),
+        (89, "minute"),
+        (91, "2 minutes"),
+        (599, "10 minutes"),
+        (7_169, "119 minutes"),
+        (7_200, "2 hours"),
+        (47 * 3_600, "47 hours"),
+        (50 * 3_600, "2 days"),
+    ],
+)
+def test_a_stretch_of_time_is_said_in_one_unit(seconds: int, words: str) -> None:
+    assert human_span(timedelta(seconds=seconds)) == words
 
 
 @pytest.mark.parametrize(

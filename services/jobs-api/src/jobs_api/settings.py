@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias, TypedDict
 
 from platform_core.settings import SettingsReader
+from platform_notify.providers.secret import Secret
+from platform_notify.unsubscribe import read_unsubscribe_secret
 
 LogLevel: TypeAlias = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 LogFormat: TypeAlias = Literal["text", "json"]
@@ -39,6 +41,8 @@ class ApiSettings(TypedDict):
         port: `JOBS_API_PORT`; 0 takes a free one.
         object_store_url: `OBJECT_STORE_URL`, where uploads and results lie.
         max_upload_bytes: `JOBS_MAX_UPLOAD_BYTES`, the largest file that is taken.
+        unsubscribe_secret: `UNSUBSCRIBE_SECRET`, the same as the notifier's; None if mails have no link to
+            stop them.
         log: how the logs look.
     """
 
@@ -47,6 +51,7 @@ class ApiSettings(TypedDict):
     port: int
     object_store_url: str
     max_upload_bytes: int
+    unsubscribe_secret: Secret | None
     log: LogSettings
 
 
@@ -89,6 +94,7 @@ def read_api_settings(environ: Mapping[str, str], folder: Path) -> ApiSettings:
         "port": reader.integer("JOBS_API_PORT", 8080, minimum=0, maximum=65_535),
         "object_store_url": _object_store_url(reader, folder),
         "max_upload_bytes": reader.integer("JOBS_MAX_UPLOAD_BYTES", 10 * GIB, minimum=1),
+        "unsubscribe_secret": read_unsubscribe_secret(reader),
         "log": _log(reader),
     }
     reader.finish()

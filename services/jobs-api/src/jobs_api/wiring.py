@@ -11,6 +11,9 @@ from platform_core.job_events import default_events_channel
 from platform_core.logging import configure_logging, get_logger
 from platform_core.queues import FILES_QUEUE
 from platform_workers.event_history import EventHistory
+from platform_notify.preference_store import PreferenceStore
+from platform_notify.providers.secret import Secret
+from platform_notify.unsubscribe import UnsubscribeTokens
 from platform_workers.event_subscriber import LiveEvents
 from platform_workers.job_control import make_job_control
 from platform_workers.redis import RedisClient, connect
@@ -59,13 +62,19 @@ def build_api(settings: ApiSettings) -> Api:
         store,
         max_upload_bytes=settings["max_upload_bytes"],
         heartbeat_seconds=HEARTBEAT_SECONDS,
+        unsubscribe_secret=settings["unsubscribe_secret"],
     )
 
 
 def assemble_api(
-    redis: RedisClient, store: FileStore, *, max_upload_bytes: int, heartbeat_seconds: float
+    redis: RedisClient,
+    store: FileStore,
+    *,
+    max_upload_bytes: int,
+    heartbeat_seconds: float,
+    unsubscribe_secret: Secret | None = None,
 ) -> Api:
-    """Build the API around a Redis connection and a file store."""
+    """Build the API around a Redis connection and a file store; without a secret no mail has a link."""
     # The API runs no job; of the registry it needs the payload types and the limits.
     registry = make_registry(make_file_jobs(store, Path(tempfile.gettempdir())))
     history = EventHistory(redis)
@@ -77,6 +86,8 @@ def assemble_api(
         "records": JobRecords(redis),
         "control": make_job_control(redis=redis),
         "submitters": {FILES: make_submitter(redis=redis, queue_name=FILES_QUEUE, registry=registry)},
+        "preferences": PreferenceStore(redis),
+        "unsubscribe": None if unsubscribe_secret is None else UnsubscribeTokens(unsubscribe_secret),
         "hub": hub,
         "max_upload_bytes": max_upload_bytes,
         "heartbeat_seconds": heartbeat_seconds,

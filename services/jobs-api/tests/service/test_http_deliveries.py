@@ -8,6 +8,7 @@ from platform_core.job_events import JobDomain
 from platform_core.json_values import JsonValue, decode_json
 from platform_notify.deliveries import EMAIL, NewDelivery
 from platform_notify.delivery_store import DeliveryStore, Settlement
+from platform_notify.digests import GatheringRule, digest_id_of
 from platform_workers.testing import FakeClock
 from service_kit import Service, complete, json_of, submit
 
@@ -216,6 +217,46 @@ def test_a_replay_is_told(service: Service) -> None:
     (found,) = told(service, "j1")
     assert isinstance(found, dict)
     assert found["replays"] == [{"at": "2026-01-02T12:01:00.000000+00:00", "was": "it was refused"}]
+
+
+def test_mails_that_were_gathered_say_in_what_digest(service: Service) -> None:
+    clock = FakeClock(NOON)
+    store = DeliveryStore(service["redis"], clock)
+    rule: GatheringRule = {"window": timedelta(minutes=10), "first": 1}
+    for number in range(4):
+        store.add(new_delivery(f"j{number}", f"d{number}"), rule)
+    (alone,) = told(service, "j0")
+    assert isinstance(alone, dict)
+    assert (alone["state"], "digest" in alone, "told_in" in alone) == ("waiting", False, False)
+    store.claim(EMAIL, "smtp", limit=9, lease=timedelta(seconds=60), token="s")
+    clock.advance(600)
+    (gathered,) = told(service, "j1")
+    assert isinstance(gathered, dict)
+    assert (gathered["state"], gathered["digest"]) == ("gathered", digest_id_of("d2"))
+    digest = gathered["told_in"]
+    assert isinstance(digest, dict)
+    assert (digest["delivery_id"], digest["gathered"]) == (digest_id_of("d2"), 3)
+    assert (digest["state"], digest["held_until"]) == ("waiting", "2026-01-02T12:10:00.000000+00:00")
+    store.claim(EMAIL, "smtp", limit=9, lease=timedelta(seconds=60), token="t")
+    sent: Settlement = {
+        "delivery_id": digest_id_of("d2"),
+        "domain": FILES,
+        "job_id": "j1",
+        "state": "sent",
+        "counts": True,
+        "message_ids": ["m-1"],
+    }
+    assert store.settle(EMAIL, "t", [sent]) == [True]
+    for number in (1, 2, 3):
+        (member,) = told(service, f"j{number}")
+        assert isinstance(member, dict)
+        assert member["state"] == "sent"
+        assert isinstance(member["told_in"], dict)
+        assert (member["told_in"]["state"], member["told_in"]["message_ids"]) == ("sent", ["m-1"])
+    service["redis"].delete(f"notify:delivery:{digest_id_of('d2')}")
+    (member,) = told(service, "j3")
+    assert isinstance(member, dict)
+    assert (member["digest"], "told_in" in member) == (digest_id_of("d2"), False)
 
 
 def test_a_delivery_that_cannot_be_read_is_our_fault_and_not_the_clients(service: Service) -> None:

@@ -55,7 +55,7 @@ def test_each_curl_example_works_as_it_stands(platform: Running, tmp_path: Path)
             answer = decode_json(done.stdout)
             assert isinstance(answer, dict)
             ids |= {name.upper(): str(answer[name]) for name in ("file_id", "job_id") if name in answer}
-    assert len(outputs) == 10
+    assert len(outputs) == 11
     assert '"status":"queued"' in outputs[2]
     assert "event: state" in outputs[3]
     assert '"status":"completed"' in outputs[4]

@@ -18,6 +18,7 @@ def test_the_defaults_serve_this_machine_alone() -> None:
         "port": 8080,
         "object_store_url": "file:///somewhere/a%20project/var/objects",
         "max_upload_bytes": 10 * 1024**3,
+        "unsubscribe_secret": None,
         "log": {"level": "INFO", "json": False},
     }
     assert read_client_settings({}) == {"api_url": "http://127.0.0.1:8080"}
@@ -39,11 +40,16 @@ def test_what_is_set_counts() -> None:
         "JOBS_MAX_UPLOAD_BYTES": "5",
         "JOBS_WORK_FOLDER": "/scratch",
         "JOBS_API_URL": "https://jobs.example/base/",
+        "UNSUBSCRIBE_SECRET": "s" * 32,
         "LOG_LEVEL": "DEBUG",
         "LOG_FORMAT": "json",
     }
     settings = read_api_settings(environ, HERE)
     assert (settings["host"], settings["port"], settings["max_upload_bytes"]) == ("0.0.0.0", 9000, 5)
+    secret = settings["unsubscribe_secret"]
+    assert secret is not None
+    assert secret.reveal() == "s" * 32
+    assert "ssss" not in repr(settings)
     assert settings["redis_url"] == "rediss://cache.example:6380/2"
     assert settings["object_store_url"] == "s3://bucket/prefix"
     assert settings["log"] == {"level": "DEBUG", "json": True}

@@ -154,13 +154,15 @@ def _explain(settings: OperatorSettings, name: str, job_id: str) -> int:
     try:
         domain = job_domain(name)
         redis, clock = connect_redis(settings["redis_url"]), SystemClock()
-        deliveries = DeliveryStore(redis, clock).of_job(domain, job_id)
+        store = DeliveryStore(redis, clock)
+        deliveries = store.of_job(domain, job_id)
+        digests = store.digests_of(deliveries)
         job = load_snapshot(redis, domain, job_id)
         circuit = Circuit(redis, settings["provider"], clock).state()
     except PlatformError as error:
         sys.stderr.write(f"notifier: {error}\n")
         return EXIT_FAULT
-    for line in explain_job(domain, job_id, deliveries, job, circuit):
+    for line in explain_job(domain, job_id, deliveries, job, circuit, digests):
         sys.stdout.write(f"{line}\n")
     return 0 if deliveries or job is not None else EXIT_FAULT
 

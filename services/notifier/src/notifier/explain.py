@@ -43,6 +43,7 @@ def explain_job(
     deliveries: list[Delivery],
     job: JobSnapshot | None,
     circuit: CircuitState,
+    digests: Mapping[str, Delivery],
 ) -> Iterator[str]:
     """Tell line by line what became of the mails about a job.
 
@@ -52,6 +53,7 @@ def explain_job(
         deliveries: all of them, oldest first.
         job: the job's record; None if there is none.
         circuit: that of the provider the settings name.
+        digests: those that tell of some of the deliveries, by their ids.
     """
     if not deliveries:
         yield f"Nothing is recorded about mails for job {job_id} of {domain}."
@@ -60,27 +62,56 @@ def explain_job(
     yield f"Job {job_id} of {domain}:"
     for delivery in deliveries:
         yield ""
-        yield from explain_delivery(delivery, circuit)
+        yield from explain_delivery(delivery, circuit, digests.get(delivery.get("digest", "")))
 
 
-def explain_delivery(delivery: Delivery, circuit: CircuitState) -> Iterator[str]:
-    """Tell line by line what became of one delivery."""
+def explain_delivery(
+    delivery: Delivery, circuit: CircuitState, digest: Delivery | None = None
+) -> Iterator[str]:
+    """Tell line by line what became of one delivery.
+
+    Args:
+        delivery: the delivery.
+        circuit: that of the provider the settings name.
+        digest: the one that tells of it, if it was gathered into one that is still known.
+    """
     yield f"{_end(delivery)} The notifier heard of it at {_time(delivery['created_at'])}."
     yield f"  Mail to {delivery['recipient'] or 'nobody'}, delivery {delivery['delivery_id']}."
     wanted = "not to send it" if delivery["state"] == "skipped" else "to send it"
     yield f"  It was decided {wanted}. That came from {LAYER_WORDS[delivery['layer']]}."
+    if "digest" in delivery:
+        yield from (f"  {line}" for line in _told_in_digest(delivery, digest, circuit))
+        return
+    yield from (f"  {line}" for line in _tries(delivery))
+    yield from (f"  {line}" for line in _standing(delivery, circuit))
+
+
+def _tries(delivery: Delivery) -> Iterator[str]:
+    """Tell every attempt, and what a person did."""
     notes = delivery.get("attempts", [])
     if len(notes) == MAX_ATTEMPT_NOTES:
-        yield f"  Only the last {MAX_ATTEMPT_NOTES} attempts are kept:"
+        yield f"Only the last {MAX_ATTEMPT_NOTES} attempts are kept:"
     for note in notes:
-        yield f"  {_attempt(note)}"
+        yield _attempt(note)
     for replay in delivery.get("replays", []):
-        yield f"  Replayed by hand at {_time(replay['at'])}; given up before: {replay['was'] or 'no reason'}."
+        yield f"Replayed by hand at {_time(replay['at'])}; given up before: {replay['was'] or 'no reason'}."
     interrupted = delivery.get("interrupted", 0)
     if interrupted:
         times = "once" if interrupted == 1 else f"{interrupted} times"
-        yield f"  A notifier ended {times} before it could tell how an attempt went; the mail may have left."
-    yield from (f"  {line}" for line in _standing(delivery, circuit))
+        yield f"A notifier ended {times} before it could tell how an attempt went; the mail may have left."
+
+
+def _told_in_digest(delivery: Delivery, digest: Delivery | None, circuit: CircuitState) -> Iterator[str]:
+    """Say that one mail stands for several, and what became of that one."""
+    yield "Many mails would have gone to this address at once, so it was gathered with others."
+    if digest is None:
+        # Records of the same age, but one may have been removed by hand.
+        yield f"They are told in the digest {delivery.get('digest')}, of which there is no record any more."
+        yield f"This one counts as {delivery['state']}."
+        return
+    yield f"One mail tells of {digest.get('gathered', 0)} of them: the digest {digest['delivery_id']}."
+    yield from _tries(digest)
+    yield from _standing(digest, circuit)
 
 
 def _end(delivery: Delivery) -> str:
@@ -139,6 +170,11 @@ def _waiting(delivery: Delivery, circuit: CircuitState) -> Iterator[str]:
         why = circuit.get("why", "no reason given")
         yield f"Not sent yet. The provider refuses the account{since}: {why}"
         yield "It waits until the account is mended, however long that takes. One mail a minute tries."
+    elif "held_until" in delivery and "first_attempt_at" not in delivery:
+        yield (
+            "Not sent yet. A mail of this kind went to this address just before, so it waits for others"
+            f" until {_time(due_at)} and leaves then, by itself or with them."
+        )
     else:
         yield f"Not sent yet; the next attempt is due at {_time(due_at)}."
         if "first_attempt_at" in delivery:

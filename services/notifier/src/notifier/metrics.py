@@ -44,8 +44,14 @@ class Metrics:
         )
         self._deliveries = Counter(
             "notifier_deliveries",
-            "Deliveries that came into a state: queued, skipped, sent, dead.",
+            "Deliveries that came into a state: queued, gathered, skipped, sent, dead.",
             ["state", "reason"],
+            registry=self._registry,
+        )
+        self._digests = Counter(
+            "notifier_digests",
+            "Mails that stand for many, by how they ended: sent, dead.",
+            ["state"],
             registry=self._registry,
         )
         self._attempts = Counter(
@@ -93,6 +99,8 @@ class Metrics:
             self._undecodable.labels(feed)
         for state in ("sent", "dead"):
             self._deliveries.labels(state, "")
+            self._digests.labels(state)
+        self._deliveries.labels("gathered", "")
 
     def show(
         self,
@@ -138,7 +146,7 @@ class Metrics:
     def taken(self, feed: Feed, taken: Taken) -> None:
         """The intake is done with an event."""
         self._intake.labels(feed, taken["result"]).inc()
-        if taken["result"] in {"queued", "skipped"}:
+        if taken["result"] in {"queued", "gathered", "skipped"}:
             self._deliveries.labels(taken["result"], taken.get("reason", "")).inc()
 
     def batch_sent(self, report: BatchReport) -> None:
@@ -149,7 +157,10 @@ class Metrics:
         """What became of one delivery is in Redis; see `SendObserver`."""
         self._attempts.labels(report["provider"], report["result"]).inc()
         if report["state"] in {"sent", "dead"}:
-            self._deliveries.labels(report["state"], "").inc()
+            # A digest is no outcome of its own; those that were gathered into it are.
+            self._deliveries.labels(report["state"], "").inc(report["gathered"] or 1)
+            if report["gathered"]:
+                self._digests.labels(report["state"]).inc()
         else:
             self._retries.labels(report["provider"], report["result"]).inc()
         if report["state"] == "sent":

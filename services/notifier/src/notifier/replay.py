@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final, TypedDict
 
 from platform_core.job_events import job_domain
+from platform_notify.deliveries import Delivery
 from platform_notify.replay import ReplayReport, ReplayWish
 
 MAX_LINES: Final = 20
@@ -42,7 +43,7 @@ def tell_replay(report: ReplayReport) -> Iterator[str]:
         for delivery in replayed[:MAX_LINES]:
             why = delivery["detail"] or "nobody knows why"
             yield (
-                f"  {delivery['delivery_id']} about job {delivery['job_id']} of {delivery['domain']},"
+                f"  {delivery['delivery_id']} about {_jobs(delivery)} of {delivery['domain']},"
                 f" given up before: {why}."
             )
         if len(replayed) > MAX_LINES:
@@ -53,6 +54,10 @@ def tell_replay(report: ReplayReport) -> Iterator[str]:
         yield f"{report['unsure']} of them may have been delivered before; then they come twice."
     if report["unreadable"]:
         yield f"{_mails(report['unreadable'])} left as given up, because the record cannot be read."
+
+
+def _jobs(delivery: Delivery) -> str:
+    return f"{delivery['gathered']} jobs" if "gathered" in delivery else f"job {delivery['job_id']}"
 
 
 def _mails(count: int) -> str:

@@ -10,10 +10,14 @@ from platform_core.errors import DecodeError
 from platform_core.job_events import JobDomain
 from platform_core.settings import SettingsReader
 from platform_notify.delivery_store import RETENTION
+from platform_notify.digests import DigestPolicy
 from platform_notify.providers.base import SenderAddress
 from platform_notify.providers.secret import Secret
 from platform_notify.providers.smtp_url import SmtpEndpoint, parse_smtp_url
+from platform_notify.unsubscribe import read_unsubscribe_secret
 from platform_notify.unsure import WhenUnsure
+
+from notifier.digest_settings import read_digest_settings
 
 MailProviderName: TypeAlias = Literal["mailtrap", "smtp", "maildir"]
 LogLevel: TypeAlias = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
@@ -82,6 +86,9 @@ class NotifierSettings(TypedDict):
         max_age: `NOTIFIER_MAX_AGE_HOURS`; no mail about an outcome that is older when it is heard.
         sender: who they come from, `MAIL_FROM_EMAIL` and `MAIL_FROM_NAME`.
         public_url: `JOBS_PUBLIC_URL`, where people see their jobs; None for no link in the mails.
+        unsubscribe_secret: `UNSUBSCRIBE_SECRET`, the same as the API's; None, or no public address, for no
+            link to stop mails.
+        digests: `MAIL_DIGEST` and its kin; see `digest_settings`.
         host: `NOTIFIER_HOST`, the address for health and metrics.
         port: `NOTIFIER_PORT`; 0 takes a free one.
         log_level: `LOG_LEVEL`.
@@ -95,6 +102,8 @@ class NotifierSettings(TypedDict):
     max_age: timedelta
     sender: SenderAddress
     public_url: str | None
+    unsubscribe_secret: Secret | None
+    digests: DigestPolicy
     host: str
     port: int
     log_level: LogLevel
@@ -116,6 +125,8 @@ def read_settings(environ: Mapping[str, str]) -> NotifierSettings:
         "max_age": _max_age(reader),
         "sender": {"email": reader.email("MAIL_FROM_EMAIL"), "name": reader.text("MAIL_FROM_NAME", "")},
         "public_url": _public_url(reader),
+        "unsubscribe_secret": read_unsubscribe_secret(reader),
+        "digests": read_digest_settings(reader),
         "host": reader.text("NOTIFIER_HOST", "127.0.0.1"),
         "port": reader.integer("NOTIFIER_PORT", DEFAULT_PORT, minimum=0, maximum=65_535),
         "log_level": reader.choice("LOG_LEVEL", LOG_LEVELS, "INFO"),

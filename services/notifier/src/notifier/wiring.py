@@ -25,9 +25,10 @@ from platform_notify.providers.secret import Secret
 from platform_notify.providers.sent_log import SentLog
 from platform_notify.providers.smtp import SmtpConfig, SmtpProvider
 from platform_notify.rate_limit import RateLimit, RateRule, mailtrap_log_rate, mailtrap_rate
-from platform_notify.rendering import render_mail
 from platform_notify.sender import Sender, SenderConfig
 from platform_notify.undecodable_store import UndecodableStore
+from platform_notify.unsubscribe import UnsubscribeLinks, UnsubscribeTokens
+from platform_notify.writing import MailWriter
 from platform_workers.event_subscriber import EventLog, LiveEvents
 from platform_workers.redis import RedisClient, connect
 
@@ -141,6 +142,7 @@ def make_intake(
             "provider_configured": True,
             "public_url": settings["public_url"],
             "max_age": settings["max_age"],
+            "digests": settings["digests"],
         },
         wake=wake.set,
     )
@@ -247,7 +249,7 @@ def make_sender(
         circuit=circuit,
         provider=guarded,
         log=None if log is None else guarded.guard_log(log, deadline_seconds=LOOK_UP_SECONDS),
-        render=render_mail,
+        write=make_writer(settings, clock).write,
         clock=clock,
         logger=get_logger("notifier.sender"),
         observer=metrics,
@@ -255,6 +257,14 @@ def make_sender(
         jitter=partial(random.SystemRandom().uniform, -1.0, 1.0),
         new_token=lambda: uuid4().hex,
     )
+
+
+def make_writer(settings: NotifierSettings, clock: Clock) -> MailWriter:
+    """Return what writes the mails, with links to stop them if the settings allow for these."""
+    secret, public_url = settings["unsubscribe_secret"], settings["public_url"]
+    if secret is None or public_url is None:
+        return MailWriter(clock)
+    return MailWriter(clock, UnsubscribeLinks(UnsubscribeTokens(secret), public_url))
 
 
 def make_pages(threads: LoopThreads, readiness: Readiness, metrics: Metrics) -> dict[str, Callable[[], Page]]:

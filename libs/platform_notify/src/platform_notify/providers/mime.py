@@ -36,7 +36,8 @@ def compose(message: MailMessage, sender: SenderAddress, date: datetime, line_en
     mail["To"] = _address(message["to"], "")
     mail.set_raw("Subject", _encoded(safe_subject(message), line_end))
     for name, value in extra_headers(message).items():
-        mail[name] = value
+        # As it is: a long address would be taken for text and become encoded words, which are no address.
+        mail.set_raw(name, value)
     mail.set_content(safe_body(message["text"]))
     mail.add_alternative(safe_body(message["html"]), subtype="html")
     return mail.as_bytes()

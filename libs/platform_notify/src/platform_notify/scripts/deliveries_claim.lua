@@ -5,7 +5,7 @@
 --   KEYS[4]  the provider's rate limit
 --   ARGV     now (ms), now (ISO), lease (ms), at most how many, claim token, provider, time between two
 --            probes (ms), prefix of the records' keys, time until a token comes back (ms, "0" for no limit),
---            tokens of a full bucket
+--            tokens of a full bucket, prefix of the digests' lists, at most how many of a digest are told
 --   returns  {verdict, when to ask again (ms, "" if nothing waits), when the circuit was closed (ISO, ""),
 --             then for each delivery: id, number of texts, field, value, ...}
 --   verdict  "claimed" | "none"
@@ -14,7 +14,7 @@
 local due_set, circuit, pause = KEYS[1], KEYS[2], KEYS[3]
 local now, now_iso, lease, limit = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local token, provider, probe_pause, prefix = ARGV[5], ARGV[6], tonumber(ARGV[7]), ARGV[8]
-local interval, burst = tonumber(ARGV[9]), tonumber(ARGV[10])
+local interval, burst, list_prefix, told = tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11], tonumber(ARGV[12])
 
 local paused_until = redis.call('GET', pause)
 if paused_until and tonumber(paused_until) > now then
@@ -29,12 +29,38 @@ if is_open then
   limit = 1
 end
 
+-- The record of a digest was removed by hand: what was gathered into it goes out by itself.
+local function release(list)
+  for _, member in ipairs(redis.call('LRANGE', list, 0, -1)) do
+    if redis.call('HGET', prefix .. member, 'state') == 'gathered' then
+      redis.call('HSET', prefix .. member, 'state', 'waiting', 'due_at', now_iso)
+      redis.call('HDEL', prefix .. member, 'digest')
+      redis.call('ZADD', due_set, now, member)
+    end
+  end
+  redis.call('DEL', list)
+end
+
+-- Add the first members of a digest to its fields.
+local function tell_members(flat, list)
+  for number, member in ipairs(redis.call('LRANGE', list, 0, told - 1)) do
+    for _, name in ipairs({ 'facts', 'subscriber' }) do
+      local value = redis.call('HGET', prefix .. member, name)
+      if value then
+        flat[#flat + 1] = 'item:' .. number .. ':' .. name
+        flat[#flat + 1] = value
+      end
+    end
+  end
+end
+
 local reply = { 'none', '', redis.call('HGET', circuit, 'closed_at') or '' }
 local function claim(id)
   local record = prefix .. id
   if redis.call('EXISTS', record) == 0 then
     -- Its record was removed by hand: nothing is left to send.
     redis.call('ZREM', due_set, id)
+    release(list_prefix .. id)
     return
   end
   if redis.call('HEXISTS', record, 'claim') == 1 then
@@ -47,6 +73,9 @@ local function claim(id)
   redis.call('HINCRBY', record, 'attempt', 1)
   redis.call('ZADD', due_set, now + lease, id)
   local flat = redis.call('HGETALL', record)
+  if redis.call('HEXISTS', record, 'gathered') == 1 then
+    tell_members(flat, list_prefix .. id)
+  end
   reply[#reply + 1] = id
   reply[#reply + 1] = tostring(#flat)
   for _, text in ipairs(flat) do

@@ -1,13 +1,35 @@
 -- Record what became of claimed deliveries. Only who holds a delivery's claim may say so, with one exception:
--- that a mail was sent is true whoever says it, and keeps it from being sent once more.
+-- that a mail was sent is true whoever says it, and keeps it from being sent once more. What becomes of a digest
+-- becomes of all that was gathered into it.
 --   KEYS[1]  the channel's due set          KEYS[2]  the channel's dead set (score: died, ms)
---   ARGV     now (ms), retention (ms), claim token, prefix of the records' keys, then for each delivery:
+--   ARGV     now (ms), retention (ms), claim token, prefix of the records' keys, prefix of the digests' lists,
+--            prefix of the keys of jobs' deliveries, then for each delivery:
 --            id, key of its job's deliveries, state ("waiting" | "sent" | "dead"), due (ms, for "waiting"),
 --            "count" | "uncount" (forget the attempts so far), number of texts, field, value, ...; the field
 --            "unsure" is taken away first and must be among them to stay
 --   returns  for each delivery "ok", or "lost": it was claimed by another meanwhile; nothing is written
 local due_set, dead_set = KEYS[1], KEYS[2]
 local now, retention, token, prefix = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
+local list_prefix, job_prefix = ARGV[5], ARGV[6]
+
+local function forget_later(record, of_job, id)
+  redis.call('PEXPIRE', record, retention)
+  redis.call('ZADD', of_job, 'NX', now, id)
+  redis.call('PEXPIRE', of_job, retention)
+end
+
+local function settle_members(list, state, settled_at, detail)
+  for _, member in ipairs(redis.call('LRANGE', list, 0, -1)) do
+    local record = prefix .. member
+    local job = redis.call('HMGET', record, 'domain', 'job_id')
+    -- One whose record was removed by hand is not made anew.
+    if job[1] then
+      redis.call('HSET', record, 'state', state, 'settled_at', settled_at, 'detail', detail)
+      forget_later(record, job_prefix .. job[1] .. ':' .. job[2], member)
+    end
+  end
+  redis.call('PEXPIRE', list, retention)
+end
 
 local function settle(at)
   local id, of_job, state, due, counting = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
@@ -31,16 +53,20 @@ local function settle(at)
   end
   redis.call('ZREM', due_set, id)
   redis.call('HDEL', record, 'due_at')
-  redis.call('PEXPIRE', record, retention)
-  redis.call('ZADD', of_job, 'NX', now, id)
-  redis.call('PEXPIRE', of_job, retention)
+  local found = redis.call('HMGET', record, 'gathered', 'settled_at', 'detail')
+  if found[1] then
+    redis.call('PEXPIRE', record, retention)
+    settle_members(list_prefix .. id, state, found[2], found[3] or '')
+  else
+    forget_later(record, of_job, id)
+  end
   if state == 'dead' then
     redis.call('ZADD', dead_set, now, id)
   end
   return 'ok'
 end
 
-local reply, at = {}, 5
+local reply, at = {}, 7
 while at <= #ARGV do
   reply[#reply + 1] = settle(at)
   at = at + 6 + tonumber(ARGV[at + 5])

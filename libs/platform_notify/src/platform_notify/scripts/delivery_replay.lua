@@ -1,6 +1,9 @@
--- Bring one dead delivery back: due at once, its attempts counted anew.
+-- Bring one dead delivery back: due at once, its attempts counted anew. With a digest comes all that was gathered
+-- into it.
 --   KEYS[1]  the record    KEYS[2]  the channel's due set    KEYS[3]  the channel's dead set
---   ARGV     delivery id, now (ms), now (ISO), when it had died (ISO), all its replays with this one (JSON)
+--   KEYS[4]  the list of what was gathered into it; empty if it is no digest
+--   ARGV     delivery id, now (ms), now (ISO), when it had died (ISO), all its replays with this one (JSON),
+--            prefix of the records' keys
 --   returns  {"replayed"}
 --   refuses  {"not dead"}: it is not dead, or not since then; nothing is written
 local record, id = KEYS[1], ARGV[1]
@@ -15,6 +18,15 @@ if found[3] then
   redis.call('HSET', record, 'unsure', 'send_anyway')
 end
 redis.call('PERSIST', record)
+for _, member in ipairs(redis.call('LRANGE', KEYS[4], 0, -1)) do
+  local its_record = ARGV[6] .. member
+  if redis.call('EXISTS', its_record) == 1 then
+    redis.call('HSET', its_record, 'state', 'gathered', 'detail', '')
+    redis.call('HDEL', its_record, 'settled_at')
+    redis.call('PERSIST', its_record)
+  end
+end
+redis.call('PERSIST', KEYS[4])
 redis.call('ZREM', KEYS[3], id)
 redis.call('ZADD', KEYS[2], ARGV[2], id)
 return { 'replayed' }

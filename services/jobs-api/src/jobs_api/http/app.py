@@ -17,9 +17,11 @@ from jobs_api.http.health import health_routes
 from jobs_api.http.job_types import job_type_routes
 from jobs_api.http.jobs import job_routes
 from jobs_api.http.page.routes import page_routes
+from jobs_api.http.preferences import preference_routes
 from jobs_api.http.problems import exception_handler
 from jobs_api.http.services import Services
 from jobs_api.http.tracking import tracking_routes
+from jobs_api.http.unsubscribe import unsubscribe_routes
 
 VERSION: Final = "1"
 
@@ -49,6 +51,8 @@ def make_app(services: Services) -> Litestar:
             job_type_routes(services),
             health_routes(services),
             page_routes(services),
+            preference_routes(services),
+            unsubscribe_routes(services),
         ],
         exception_handlers=handlers,
         on_startup=[start],

@@ -32,11 +32,16 @@ def delivery_routes(services: Services) -> Router:
         summary="Read a job's deliveries",
     )
     def deliveries(domain: FromPath[str], job_id: FromPath[str]) -> Response[bytes]:
-        """Give every delivery of the job, oldest first; none for a job that has not ended."""
-        found = _deliveries_of(store, domain, job_id)
+        """Give every delivery of the job, oldest first; none for a job that has not ended.
+
+        One that was gathered into a digest has the digest's own delivery in `told_in`.
+        """
+        found, digests = _deliveries_of(store, domain, job_id)
         if not found:
             _find_job(records, domain, job_id)
-        documents: JsonValue = [delivery_document(delivery) for delivery in found]
+        documents: JsonValue = [
+            _told_document(delivery, digests.get(delivery.get("digest", ""))) for delivery in found
+        ]
         return json_response(documents)
 
     return Router("/v1/jobs", route_handlers=[deliveries], tags=["jobs"])
@@ -66,6 +71,12 @@ def delivery_document(delivery: Delivery) -> JsonObject:
     if "reason" in delivery:
         document["reason"] = delivery["reason"]
         document["reason_text"] = SKIP_WORDS[delivery["reason"]]
+    if "gathered" in delivery:
+        document["gathered"] = delivery["gathered"]
+    if "held_until" in delivery:
+        document["held_until"] = to_iso(delivery["held_until"])
+    if "digest" in delivery:
+        document["digest"] = delivery["digest"]
     if "provider" in delivery:
         document["provider"] = delivery["provider"]
     if "template_version" in delivery:
@@ -81,14 +92,24 @@ def delivery_document(delivery: Delivery) -> JsonObject:
     return document
 
 
-def _deliveries_of(store: DeliveryStore, domain: str, job_id: str) -> list[Delivery]:
-    """Return a job's deliveries; none for a domain that can't be one."""
+def _told_document(delivery: Delivery, digest: Delivery | None) -> JsonObject:
+    document = delivery_document(delivery)
+    if digest is not None:
+        document["told_in"] = delivery_document(digest)
+    return document
+
+
+def _deliveries_of(
+    store: DeliveryStore, domain: str, job_id: str
+) -> tuple[list[Delivery], dict[str, Delivery]]:
+    """Return a job's deliveries and the digests that tell of them; none for a domain that can't be one."""
     try:
         checked = job_domain(domain)
     except DecodeError:
-        return []
+        return [], {}
     try:
-        return store.of_job(checked, job_id)
+        found = store.of_job(checked, job_id)
+        return found, store.digests_of(found)
     except DecodeError as error:
         raise DamagedRecordError(f"a delivery of job {domain}/{job_id} is damaged: {error}") from error
 

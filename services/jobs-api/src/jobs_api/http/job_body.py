@@ -40,7 +40,7 @@ def decode_job_body(body: bytes, default_domain: JobDomain) -> tuple[JobDomain, 
         ProblemError: no JSON object (400), or fields that do not belong here (422).
         DecodeError: a field has the wrong shape; its path names it.
     """
-    document = _decode_object(body)
+    document = decode_object(body)
     _refuse_unknown(document, _FIELDS)
     fields = convert_as({name: document[name] for name in document if name not in _AS_GIVEN}, JobBody)
     if "payload" not in document:
@@ -63,7 +63,12 @@ def decode_job_body(body: bytes, default_domain: JobDomain) -> tuple[JobDomain, 
     return fields.get("domain", default_domain), request
 
 
-def _decode_object(body: bytes) -> JsonObject:
+def decode_object(body: bytes) -> JsonObject:
+    """Return a body that has to be a JSON object.
+
+    Raises:
+        ProblemError: it is none (400).
+    """
     try:
         value = decode_json(body)
     except DecodeError as error:

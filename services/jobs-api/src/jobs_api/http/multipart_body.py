@@ -78,6 +78,30 @@ async def open_file_part(boundary: str, body: AsyncIterator[bytes]) -> UploadedP
     )
 
 
+def read_fields(boundary: str, body: bytes) -> dict[str, str]:
+    """Return the fields of a small form that is there as a whole; of a name given twice the last one.
+
+    Raises:
+        ProblemError: the form is broken.
+    """
+    fields: dict[str, str] = {}
+    name = ""
+    try:
+        parser: PushMultipartParser = PushMultipartParser(boundary, max_segment_count=MAX_FIELDS)
+        for chunk in (body, b""):
+            parts: Iterator[_Event] = parser.parse(chunk)
+            for part in parts:
+                if isinstance(part, MultipartSegment):
+                    found: str | None = part.name
+                    name = found or ""
+                    fields[name] = ""
+                elif part is not None:
+                    fields[name] += bytes(part).decode("utf-8", "replace")
+    except _BROKEN_BODY as error:
+        raise _broken(str(error)) from None
+    return fields
+
+
 async def _events(boundary: str, body: AsyncIterator[bytes]) -> AsyncIterator[_Event]:
     try:
         parser: PushMultipartParser = PushMultipartParser(boundary, max_segment_count=MAX_FIELDS)

@@ -6,6 +6,8 @@ from typing import TypedDict
 from platform_core.job_events import JobDomain
 from platform_core.logging import Logger
 from platform_workers.job_control import JobControl
+from platform_notify.preference_store import PreferenceStore
+from platform_notify.unsubscribe import UnsubscribeTokens
 from platform_workers.redis import RedisClient
 from platform_workers.submission import JobSubmitter
 
@@ -23,6 +25,8 @@ class Services(TypedDict):
         records: jobs, for reading.
         control: cancels jobs and runs them again.
         submitters: what takes jobs, by domain.
+        preferences: what users have chosen about mails.
+        unsubscribe: checks the links in mails; None if there are none.
         hub: live events.
         max_upload_bytes: the largest file that is taken.
         heartbeat_seconds: how long a stream of events may be silent.
@@ -34,6 +38,8 @@ class Services(TypedDict):
     records: JobRecords
     control: JobControl
     submitters: Mapping[JobDomain, JobSubmitter]
+    preferences: PreferenceStore
+    unsubscribe: UnsubscribeTokens | None
     hub: EventHub
     max_upload_bytes: int
     heartbeat_seconds: float

@@ -22,6 +22,7 @@ TEMPLATES: Final = Environment(
     lstrip_blocks=True,
 )
 _PAGE: Final = TEMPLATES.get_template("job.html.jinja")
+_UNSUBSCRIBE: Final = TEMPLATES.get_template("unsubscribe.html.jinja")
 
 
 class JobLinks(TypedDict):
@@ -49,6 +50,32 @@ PAGE_POLICY: Final = (
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 """The page's `Content-Security-Policy`: its own style and script, by hash, and this server; nothing else."""
+
+UNSUBSCRIBE_POLICY: Final = (
+    f"default-src 'none'; style-src {_hash_of('unsubscribe.css')}; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+"""That of the page to stop mails: its own style by hash, its own form, no script."""
+
+
+class UnsubscribeWords(TypedDict):
+    """What the page to stop mails says.
+
+    Attributes:
+        tone: `calm`, `good` or `bad`, for the colours.
+        domain: whose mails its buttons stop; empty for no buttons.
+    """
+
+    tone: str
+    badge: str
+    heading: str
+    advice: str
+    domain: str
+
+
+def render_unsubscribe_page(words: UnsubscribeWords) -> str:
+    """Return the page to stop mails, or the one that says what came of it."""
+    return _UNSUBSCRIBE.render(**words)
 
 
 def render_job_page(words: PageWords, links: JobLinks, about: str, log: Sequence[LogLine]) -> str:
