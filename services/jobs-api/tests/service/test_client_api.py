@@ -5,13 +5,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from jobs_api.client.api import JobsApi, RefusedError, ServerUnreachableError, open_http
+from jobs_api.client.api import JobsApi
+from jobs_api.client.connection import Connection, open_http
+from jobs_api.client.errors import RefusedError, ServerUnreachableError
 
 
 def api_that_answers(response: httpx.Response) -> JobsApi:
-    return JobsApi(
-        httpx.Client(base_url="http://jobs.test/base", transport=httpx.MockTransport(lambda _: response))
-    )
+    http = httpx.Client(base_url="http://jobs.test/base", transport=httpx.MockTransport(lambda _: response))
+    return JobsApi(Connection(http))
 
 
 def test_the_faults_of_a_problem_are_told_by_field() -> None:
@@ -64,7 +65,8 @@ def test_an_upload_tells_its_size_and_how_far_it_is(tmp_path: Path) -> None:
         seen.append(request)
         return httpx.Response(201, json={"file_id": "f", "name": "data.csv", "bytes": 600_000})
 
-    api = JobsApi(httpx.Client(base_url="http://jobs.test", transport=httpx.MockTransport(answer)))
+    http = httpx.Client(base_url="http://jobs.test", transport=httpx.MockTransport(answer))
+    api = JobsApi(Connection(http))
     assert api.upload(source, told.append)["file_id"] == "f"
     assert seen[0].headers["content-length"] == "600000"
     assert "transfer-encoding" not in seen[0].headers

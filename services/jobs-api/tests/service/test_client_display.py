@@ -16,8 +16,8 @@ from platform_core.json_values import encode_json, to_json_value
 from platform_workers.testing import FakeClock
 from rich.console import Console
 
-from jobs_api.client.api import Job
 from jobs_api.client.display import BarDisplay, Display, JsonDisplay, LineDisplay
+from jobs_api.client.documents import Job
 from jobs_api.client.following import Update
 
 FILES = job_domain("files")

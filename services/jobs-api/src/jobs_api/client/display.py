@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from jobs_api.client.api import Job
+from jobs_api.client.documents import Job
 from jobs_api.client.following import Update
 from jobs_api.client.words import visible
 

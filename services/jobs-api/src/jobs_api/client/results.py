@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jobs_api.client.api import Download
+from jobs_api.client.connection import Download
 from jobs_api.client.words import visible
 
 SMALL_BYTES: Final = 64 * 1024
