@@ -80,5 +80,5 @@ def test_an_upload_tells_its_size_and_how_far_it_is(tmp_path: Path) -> None:
     [("http://127.0.0.1:8080", False), ("http://[::1]:1", False), ("https://jobs.example", True)],
 )
 def test_a_proxy_is_not_asked_for_this_machine(url: str, trusted: bool) -> None:
-    with open_http(url) as http:
+    with open_http({"api_url": url}) as http:
         assert http.trust_env is trusted

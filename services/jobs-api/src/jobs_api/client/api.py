@@ -1,18 +1,38 @@
 """The API as the client sees it: one method a request."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Final
+from typing import Final, TypedDict, TypeVar
+from urllib.parse import quote
 
-from platform_core.json_values import JsonObject, encode_json
+from platform_core.errors import DecodeError
+from platform_core.json_values import JsonObject, JsonValue, convert_as, decode_json, encode_json, type_name
 
-from jobs_api.client.connection import CHUNK_BYTES, Connection, Download, decoded
-from jobs_api.client.documents import Job, Uploaded
+from jobs_api.client.connection import CHUNK_BYTES, Connection, Download, decoded, no_jobs_api
+from jobs_api.client.documents import Job, JobLog, JobPage, JobType, Uploaded
 from jobs_api.client.server_events import ServerEvent, parse_server_events
 
 SILENCE_SECONDS: Final = 30.0
 """An event stream that says nothing for this long is dead: the server sends a sign of life every ten."""
+
+JSON_BODY: Final = {"Content-Type": "application/json"}
+OK: Final = 200
+
+
+class Submitted(TypedDict):
+    """A job that was submitted; `repeated` if it was so before, under the same idempotency key."""
+
+    job: Job
+    repeated: bool
+
+
+class KnownType(TypedDict):
+    """A job type: what the client reads of it, the schema of its payload, and all that the API gave."""
+
+    about: JobType
+    schema: JsonObject
+    document: JsonObject
 
 
 class JobsApi:
@@ -49,34 +69,145 @@ class JobsApi:
                     yield chunk
                     on_bytes(len(chunk))
 
-            text = self._connection.call(
+            answer = self._connection.call(
                 "POST",
                 "/v1/files",
-                params={"name": path.name},
+                params={"name": _unicode_name(path)},
                 content=chunks(),
                 headers={"Content-Type": "application/octet-stream", "Content-Length": str(size)},
             )
-        return decoded(text, Uploaded)
+        return decoded(answer.content, Uploaded)
 
-    def submit(self, body: JsonObject) -> Job:
-        """Submit a job."""
+    def submit(self, body: JsonObject, idempotency_key: str | None = None) -> Submitted:
+        """Submit a job.
+
+        Args:
+            body: the request.
+            idempotency_key: the same for every attempt to submit one job; 1 to 255 visible ASCII characters.
+        """
+        headers = {**JSON_BODY}
+        if idempotency_key is not None:
+            headers["Idempotency-Key"] = idempotency_key
         content = encode_json(body).encode()
-        headers = {"Content-Type": "application/json"}
-        return decoded(self._connection.call("POST", "/v1/jobs", content=content, headers=headers), Job)
+        answer = self._connection.call("POST", "/v1/jobs", content=content, headers=headers)
+        return {"job": decoded(answer.content, Job), "repeated": answer.status_code == OK}
 
     def job_text(self, domain: str, job_id: str) -> str:
         """Return a job's record as the JSON text that the API gave."""
-        return self._connection.call("GET", f"/v1/jobs/{domain}/{job_id}").decode()
+        return self._text(job_path(domain, job_id))
 
     def job(self, domain: str, job_id: str) -> Job:
         """Return a job's record."""
         return decoded(self.job_text(domain, job_id), Job)
 
+    def jobs(self, filters: Mapping[str, str]) -> JobPage:
+        """Return a page of the list of jobs.
+
+        Args:
+            filters: the parameters of the query, `limit` and `cursor` among them.
+        """
+        document = _object(self._text("/v1/jobs", filters))
+        documents = _objects(document.get("jobs"), "jobs")
+        page: JobPage = {"jobs": [_converted(each, Job) for each in documents], "documents": documents}
+        cursor = document.get("next_cursor")
+        if isinstance(cursor, str):
+            page["next_cursor"] = cursor
+        return page
+
+    def log(self, domain: str, job_id: str, after: str | None, limit: int) -> JobLog:
+        """Return lines of a job's log, oldest first.
+
+        Args:
+            domain: the job's domain.
+            job_id: the job.
+            after: the id of the last line that is known already.
+            limit: how many at most.
+        """
+        params = {"limit": str(limit)} if after is None else {"limit": str(limit), "after": after}
+        return decoded(self._text(f"{job_path(domain, job_id)}/log", params), JobLog)
+
+    def act(self, domain: str, job_id: str, action: str) -> str:
+        """Do something to a job (`cancel`, `retry`); return its record as the JSON text that the API gave."""
+        return self._connection.call("POST", f"{job_path(domain, job_id)}/{action}").text
+
+    def statistics_text(self, params: Mapping[str, str]) -> str:
+        """Return the statistics as the JSON text that the API gave."""
+        return self._text("/v1/stats", params)
+
+    def job_types(self) -> list[KnownType]:
+        """Return the job types that the API takes."""
+        documents = _objects(_object(self._text("/v1/job-types")).get("job_types"), "job_types")
+        return [
+            {
+                "about": _converted(document, JobType),
+                "schema": _as_object(document.get("payload_schema"), "payload_schema"),
+                "document": document,
+            }
+            for document in documents
+        ]
+
+    def preferences(self, user_id: str) -> JsonObject:
+        """Return a user's notification preferences; an empty object where there are none."""
+        return _object(self._text(_preferences_path(user_id)))
+
+    def set_preferences(self, user_id: str, document: JsonObject) -> JsonObject:
+        """Replace a user's notification preferences; return them as stored."""
+        content = encode_json(document).encode()
+        answer = self._connection.call("PUT", _preferences_path(user_id), content=content, headers=JSON_BODY)
+        return _object(answer.text)
+
     def result(self, domain: str, job_id: str) -> AbstractContextManager[Download]:
         """Open a job's result."""
-        return self._connection.stream(f"/v1/jobs/{domain}/{job_id}/result")
+        return self._connection.stream(f"{job_path(domain, job_id)}/result")
 
     def events(self, domain: str, job_id: str) -> Iterator[ServerEvent]:
         """Give a job's events as they come, until the server ends the stream."""
-        with self._connection.stream(f"/v1/jobs/{domain}/{job_id}/events", SILENCE_SECONDS) as answer:
+        with self._connection.stream(f"{job_path(domain, job_id)}/events", SILENCE_SECONDS) as answer:
             yield from parse_server_events(answer.lines())
+
+    def _text(self, path: str, params: Mapping[str, str] | None = None) -> str:
+        return self._connection.call("GET", path, params=params).content.decode("utf-8", "replace")
+
+
+def job_path(domain: str, job_id: str) -> str:
+    """Return the path of a job; whatever stands in its name stays within its part of the path."""
+    return f"/v1/jobs/{quote(domain, safe='')}/{quote(job_id, safe='')}"
+
+
+def _preferences_path(user_id: str) -> str:
+    return f"/v1/users/{quote(user_id, safe='')}/notification-preferences"
+
+
+def _unicode_name(path: Path) -> str:
+    """Return a file's name as text; on some disks a name is any bytes."""
+    return path.name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _object(text: str) -> JsonObject:
+    try:
+        value = decode_json(text)
+    except DecodeError as error:
+        raise no_jobs_api(error) from None
+    return _as_object(value, "$")
+
+
+def _as_object(value: JsonValue, name: str) -> JsonObject:
+    if not isinstance(value, dict):
+        raise no_jobs_api(DecodeError(name, "object", type_name(value)))
+    return value
+
+
+def _objects(value: JsonValue, name: str) -> list[JsonObject]:
+    if not isinstance(value, list):
+        raise no_jobs_api(DecodeError(name, "array", type_name(value)))
+    return [_as_object(each, name) for each in value]
+
+
+T = TypeVar("T")
+
+
+def _converted(document: JsonObject, target: type[T]) -> T:
+    try:
+        return convert_as(document, target)
+    except DecodeError as error:
+        raise no_jobs_api(error) from None

@@ -11,42 +11,63 @@ from rich.console import Console
 from jobs_api.client.commands import COMMANDS
 from jobs_api.client.connection import open_http
 from jobs_api.client.errors import RefusedError, ServerUnreachableError, StoppedError
-from jobs_api.client.exit_codes import EXIT_INTERRUPTED, EXIT_UNREACHABLE, EXIT_USAGE
+from jobs_api.client.exit_codes import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, EXIT_UNREACHABLE, EXIT_USAGE
 from jobs_api.client.parsing import parse_command
-from jobs_api.client.session import Session
-from jobs_api.client.terminal import this_terminal
+from jobs_api.client.session import OpenHttp, Session
+from jobs_api.client.terminal import drop_output, make_streams_safe, say, this_terminal
+from jobs_api.client.words import visible_lines
 
 SERVER_FAULT: Final = 500
 
 
 def main() -> None:
     """Run the command."""
+    make_streams_safe()
     sys.exit(run(sys.argv[1:], os.environ))
 
 
-def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Run the command; return the exit code."""
+def run(arguments: Sequence[str], environ: Mapping[str, str], open_connection: OpenHttp = open_http) -> int:
+    """Run the command; return the exit code.
+
+    Args:
+        arguments: the command line, without the program's name.
+        environ: the environment.
+        open_connection: opens the connection to the API.
+    """
     terminal = this_terminal()
     err = terminal["err"]
     try:
         action = parse_command(COMMANDS, arguments)
-        with Session(terminal, environ, lambda settings: open_http(settings["api_url"])) as session:
+        with Session(terminal, environ, open_connection) as session:
             return action(session)
-    except ServerUnreachableError as error:
-        return _fail(err, str(error), EXIT_UNREACHABLE)
-    except RefusedError as error:
-        return _fail(err, str(error), EXIT_UNREACHABLE if error.status >= SERVER_FAULT else EXIT_USAGE)
-    except StoppedError as error:
-        return _fail(err, str(error), EXIT_INTERRUPTED)
-    except PlatformError as error:
-        return _fail(err, str(error), EXIT_USAGE)
-    except OSError as error:
-        place: object = error.filename
-        return _fail(err, f"{place}: {error.strerror}", EXIT_USAGE)
+    except BrokenPipeError:
+        # Whoever read the output has seen enough, as `head` does.
+        drop_output()
+        return EXIT_BROKEN_PIPE
     except KeyboardInterrupt:
         return _fail(err, "stopped", EXIT_INTERRUPTED)
+    except UnicodeEncodeError:
+        return _fail(err, "an argument is no UTF-8 text", EXIT_USAGE)
+    except OSError as error:
+        place: object = error.filename
+        where = "" if place is None else f"{place}: "
+        return _fail(err, f"{where}{error.strerror}", EXIT_USAGE)
+    except PlatformError as error:
+        return _fail(err, str(error), _exit_code(error))
+
+
+def _exit_code(error: PlatformError) -> int:
+    match error:
+        case ServerUnreachableError():
+            return EXIT_UNREACHABLE
+        case RefusedError():
+            return EXIT_UNREACHABLE if error.status >= SERVER_FAULT else EXIT_USAGE
+        case StoppedError():
+            return EXIT_INTERRUPTED
+        case _:
+            return EXIT_USAGE
 
 
 def _fail(err: Console, message: str, code: int) -> int:
-    err.print(f"jobs: {message}", markup=False, soft_wrap=True)
+    say(err, f"jobs: {visible_lines(message)}")
     return code

@@ -6,10 +6,11 @@ from typing import Final, NotRequired, TypedDict, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
-from platform_core.errors import DecodeError
+from platform_core.errors import DecodeError, SettingsError
 from platform_core.json_values import decode_as
 
 from jobs_api.client.errors import RefusedError, ServerUnreachableError
+from jobs_api.settings import ClientSettings
 
 CHUNK_BYTES: Final = 256 * 1024
 CONNECT_SECONDS: Final = 5.0
@@ -24,6 +25,7 @@ class _Fault(TypedDict):
 
 
 class _Problem(TypedDict):
+    type: NotRequired[str]
     detail: str
     errors: NotRequired[list[_Fault]]
 
@@ -63,8 +65,8 @@ class Connection:
 
     @property
     def address(self) -> str:
-        """The API's address, without a slash at its end."""
-        return str(self._http.base_url).rstrip("/")
+        """The API's address, without a slash at its end and without a password."""
+        return _shown(self._http.base_url).rstrip("/")
 
     def call(
         self,
@@ -74,12 +76,12 @@ class Connection:
         params: Mapping[str, str] | None = None,
         content: bytes | Iterator[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> bytes:
-        """Send a request; return the answer's body."""
+    ) -> httpx.Response:
+        """Send a request; return the answer, its body read."""
         with self._reaching():
             response = self._http.request(method, path, params=params, content=content, headers=headers)
-        _raise_if_refused(response)
-        return response.content
+        self._raise_if_refused(response)
+        return response
 
     @contextmanager
     def stream(self, path: str, silence_seconds: float = ANSWER_SECONDS) -> Iterator[Download]:
@@ -93,29 +95,72 @@ class Connection:
         with self._reaching(), self._http.stream("GET", path, timeout=timeout) as response:
             if response.is_error:
                 response.read()
-            _raise_if_refused(response)
+            self._raise_if_refused(response)
             yield Download(response)
 
     @contextmanager
     def _reaching(self) -> Iterator[None]:
         try:
             yield
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             why = str(error) or type(error).__name__
             raise ServerUnreachableError(
-                f"The jobs API at {self._http.base_url} does not answer ({why}). Is it running, and is "
+                f"The jobs API at {self.address} does not answer ({why}). Is it running, and is "
                 "JOBS_API_URL right?"
             ) from None
 
+    def _raise_if_refused(self, response: httpx.Response) -> None:
+        if not response.is_error:
+            return
+        try:
+            problem = decode_as(response.content, _Problem)
+        except DecodeError:
+            raise ServerUnreachableError(
+                f"{_shown(response.url)} answered {response.status_code}, and not as a jobs API does. "
+                "Is JOBS_API_URL right?"
+            ) from None
+        lines = [f"{fault['field']}: {fault['detail']}" for fault in problem.get("errors", [])]
+        told = "\n".join(lines) or problem["detail"]
+        raise RefusedError(
+            f"{told}{self._advice(response)}",
+            status=response.status_code,
+            word=problem.get("type", "").rpartition(":")[2],
+        )
 
-def open_http(api_url: str) -> httpx.Client:
-    """Return a client for the API at `api_url`."""
-    return httpx.Client(
-        base_url=api_url,
-        timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
-        # A proxy of the environment can't reach this machine's own loopback.
-        trust_env=urlsplit(api_url).hostname not in LOOPBACK_HOSTS,
-    )
+    def _advice(self, response: httpx.Response) -> str:
+        """Return what to do about a refusal that has to do with who asks."""
+        match response.status_code:
+            case 401 if "Authorization" in self._http.headers:
+                return "\nThis API does not know the key in JOBS_API_KEY."
+            case 401:
+                return "\nSet JOBS_API_KEY to a key of this API."
+            case 403:
+                return "\nThe key in JOBS_API_KEY may not do this; ask whoever runs the API for one that may."
+            case 429:
+                seconds: str = response.headers.get("retry-after", "")
+                return f"\nTry again in {seconds} s." if seconds.isdigit() else "\nTry again in a while."
+            case _:
+                return ""
+
+
+def open_http(settings: ClientSettings) -> httpx.Client:
+    """Return a client for the API of the settings.
+
+    Raises:
+        SettingsError: `JOBS_API_URL` is no URL, or a proxy of the environment is none.
+    """
+    url, key = settings["api_url"], settings.get("api_key")
+    try:
+        return httpx.Client(
+            base_url=url,
+            headers={} if key is None else {"Authorization": f"Bearer {key}"},
+            timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
+            # A proxy of the environment can't reach this machine's own loopback.
+            trust_env=urlsplit(url).hostname not in LOOPBACK_HOSTS,
+        )
+    except (httpx.InvalidURL, ValueError):
+        fault = "JOBS_API_URL, or a proxy's address in the environment, is no URL that can be used"
+        raise SettingsError((fault,)) from None
 
 
 T = TypeVar("T")
@@ -140,15 +185,5 @@ def no_jobs_api(error: DecodeError) -> ServerUnreachableError:
     )
 
 
-def _raise_if_refused(response: httpx.Response) -> None:
-    if not response.is_error:
-        return
-    try:
-        problem = decode_as(response.content, _Problem)
-    except DecodeError:
-        raise ServerUnreachableError(
-            f"{response.url} answered {response.status_code}, and not as a jobs API does. "
-            "Is JOBS_API_URL right?"
-        ) from None
-    lines = [f"{fault['field']}: {fault['detail']}" for fault in problem.get("errors", [])]
-    raise RefusedError("\n".join(lines) or problem["detail"], status=response.status_code)
+def _shown(url: httpx.URL) -> str:
+    return str(url.copy_with(username=None, password=None)) if url.userinfo else str(url)

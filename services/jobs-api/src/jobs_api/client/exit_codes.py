@@ -14,3 +14,6 @@ EXIT_UNREACHABLE: Final = 3
 
 EXIT_INTERRUPTED: Final = 130
 """Ctrl-C, as shells tell it: 128 and the signal's number."""
+
+EXIT_BROKEN_PIPE: Final = 141
+"""Nobody reads the output on, as shells tell it."""

@@ -5,10 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
+from jobs_api.client.documents import Job
 from jobs_api.client.errors import RefusedError
+from jobs_api.client.words import visible
 
 DEFAULT_DOMAIN: Final = "files"
 NOT_FOUND: Final = 404
+_NOT_NAMES: Final = frozenset({"", ".", ".."})
 
 
 class Reference(NamedTuple):
@@ -24,13 +27,20 @@ def add_job(parser: ArgumentParser) -> None:
     parser.add_argument("job", metavar="JOB", type=parse_reference, help="JOB_ID, or DOMAIN/JOB_ID")
 
 
+def add_jobs(parser: ArgumentParser) -> None:
+    """Declare the argument JOB for one or more jobs, named `jobs`."""
+    parser.add_argument(
+        "jobs", metavar="JOB", nargs="+", type=parse_reference, help="JOB_ID, or DOMAIN/JOB_ID"
+    )
+
+
 def parse_reference(text: str) -> Reference:
     """Read a job's name.
 
     Raises:
         ArgumentTypeError: it can't be one.
     """
-    if text.count("/") > 1 or not all(text.split("/")):
+    if text.count("/") > 1 or not _NOT_NAMES.isdisjoint(text.split("/")):
         raise ArgumentTypeError("JOB is JOB_ID or DOMAIN/JOB_ID")
     domain, slash, job_id = text.rpartition("/")
     return Reference(domain or DEFAULT_DOMAIN, job_id, has_domain=bool(slash))
@@ -46,3 +56,8 @@ def looking_for(job: Reference) -> Iterator[None]:
             hint = "(for another domain: DOMAIN/JOB_ID)"
             raise RefusedError(f"{error} {hint}", status=error.status, word=error.word) from None
         raise
+
+
+def name_of(job: Job) -> str:
+    """Return the name by which a command takes a job."""
+    return visible(f"{job['domain']}/{job['job_id']}")

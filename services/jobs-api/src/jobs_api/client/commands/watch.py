@@ -4,9 +4,11 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Final
 
+from jobs_api.client.arguments import add_json
 from jobs_api.client.command import Command
 from jobs_api.client.references import Reference, add_job, looking_for
 from jobs_api.client.session import Session
+from jobs_api.client.shell_completion import names_a_file
 from jobs_api.client.watching import following, watch_job
 
 
@@ -21,8 +23,8 @@ class Arguments:
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the arguments."""
     add_job(parser)
-    parser.add_argument("--output", metavar="PATH", type=Path, help="save the result here")
-    parser.add_argument("--json", action="store_true", help="print each event as a line of JSON")
+    names_a_file(parser.add_argument("--output", metavar="PATH", type=Path, help="save the result here"))
+    add_json(parser, "each event as a line of JSON")
 
 
 def run(parsed: Arguments, session: Session) -> int:
