@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from platform_core.errors import PlatformError
@@ -14,7 +14,7 @@ from jobs_api.client.errors import RefusedError, ServerUnreachableError, Stopped
 from jobs_api.client.exit_codes import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, EXIT_UNREACHABLE, EXIT_USAGE
 from jobs_api.client.parsing import parse_command
 from jobs_api.client.session import OpenHttp, Session
-from jobs_api.client.terminal import drop_output, make_streams_safe, say, this_terminal
+from jobs_api.client.terminal import Terminal, drop_output, make_streams_safe, say, this_terminal
 from jobs_api.client.words import visible_lines
 
 SERVER_FAULT: Final = 500
@@ -26,15 +26,22 @@ def main() -> None:
     sys.exit(run(sys.argv[1:], os.environ))
 
 
-def run(arguments: Sequence[str], environ: Mapping[str, str], open_connection: OpenHttp = open_http) -> int:
+def run(
+    arguments: Sequence[str],
+    environ: Mapping[str, str],
+    *,
+    open_connection: OpenHttp = open_http,
+    open_terminal: Callable[[], Terminal] = this_terminal,
+) -> int:
     """Run the command; return the exit code.
 
     Args:
         arguments: the command line, without the program's name.
         environ: the environment.
         open_connection: opens the connection to the API.
+        open_terminal: returns the terminal.
     """
-    terminal = this_terminal()
+    terminal = open_terminal()
     err = terminal["err"]
     try:
         action = parse_command(COMMANDS, arguments)

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from jobs_api.client.api import JobsApi
 from jobs_api.client.documents import JobPage
-from jobs_api.client.terminal import speaks_unicode
+from jobs_api.client.terminal import spinner_name
 
 PAGE_JOBS: Final = 200
 """As many as the API gives at once."""
@@ -28,14 +28,10 @@ def pages_of_jobs(
     query = {**filters}
     while limit is None or count < limit:
         query["limit"] = str(PAGE_JOBS if limit is None else min(PAGE_JOBS, limit - count))
-        with err.status(f"reading jobs ({count:,} so far)", spinner=_spinner(err)):
+        with err.status(f"reading jobs ({count:,} so far)", spinner=spinner_name(err)):
             page = api.jobs(query)
         count += len(page["jobs"])
         yield page
         if "next_cursor" not in page:
             return
         query["cursor"] = page["next_cursor"]
-
-
-def _spinner(console: Console) -> str:
-    return "dots" if speaks_unicode(console) else "line"

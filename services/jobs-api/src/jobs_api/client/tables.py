@@ -14,6 +14,9 @@ GAP: Final = 2
 SHORTEST: Final = 12
 """A text that is cut shorter than this says nothing."""
 
+NARROWEST: Final = 8
+"""A value that goes on below itself is this wide at least, however narrow the terminal."""
+
 
 class Column(TypedDict):
     """One column.
@@ -120,9 +123,10 @@ def print_facts(console: Console, facts: Mapping[str, Text | str]) -> None:
     """Print names and values, a pair a line; a long value goes on below itself, an empty one is left out."""
     told = {name: text for name, value in facts.items() if (text := _as_text(value)).plain}
     indent = max((len(name) for name in told), default=0) + GAP
-    room = max(SHORTEST, console.width - indent)
+    room = max(NARROWEST, console.width - indent)
     for name, text in told.items():
         for number, part in enumerate(text.wrap(console, room, overflow="fold")):
+            part.rstrip()
             start = "" if number else name
             console.print(Text(start.ljust(indent)).append_text(part), soft_wrap=True)
 

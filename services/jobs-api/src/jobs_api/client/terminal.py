@@ -90,6 +90,11 @@ def speaks_unicode(console: Console) -> bool:
     return console.encoding.startswith("utf")
 
 
+def spinner_name(console: Console) -> str:
+    """Return the spinner that the terminal can show."""
+    return "dots" if speaks_unicode(console) else "line"
+
+
 def _safe(stream: TextIO | None) -> TextIO:
     if stream is None:
         return Path(os.devnull).open("w", encoding="utf-8")

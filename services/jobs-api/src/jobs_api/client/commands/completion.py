@@ -13,10 +13,16 @@ from jobs_api.client.terminal import say, write
 
 SHELLS: Final = ("bash", "zsh")
 INSTRUCTIONS: Final = {
-    "bash": """To complete jobs in every new shell, add this line to ~/.bashrc:
+    # Both shells have a builtin of this name, which lists their own background jobs.
+    "bash": """\
+To complete jobs in every new shell, add these lines to ~/.bashrc (the first gives this program the name jobs):
+  enable -n jobs
   eval "$(jobs completion bash)\"""",
-    "zsh": """To complete jobs in every new shell, run this once (~/.zfunc must be in $fpath before compinit):
-  jobs completion zsh > ~/.zfunc/_jobs""",
+    "zsh": """\
+To complete jobs in every new shell, add these lines to ~/.zshrc, after compinit (the first gives this program the
+name jobs):
+  disable jobs
+  eval "$(jobs completion zsh)\"""",
 }
 
 

@@ -30,13 +30,7 @@ COLUMNS: Final[tuple[Column, ...]] = (
     {"heading": "DOMAIN"},
     {"heading": "ATTEMPTS", "right": True, "optional": True},
     {"heading": "TIME LIMIT", "right": True, "optional": True},
-    {"heading": "WHAT IT DOES", "shrinks": True, "optional": True},
-)
-FIELD_COLUMNS: Final[tuple[Column, ...]] = (
-    {"heading": "FIELD"},
-    {"heading": "REQUIRED"},
-    {"heading": "HOLDS"},
-    {"heading": "MEANING", "shrinks": True, "optional": True},
+    {"heading": "WHAT IT DOES", "shrinks": True},
 )
 
 
@@ -100,19 +94,17 @@ def _print_one(out: Console, known: KnownType) -> None:
         },
     )
     out.print()
-    print_table(out, FIELD_COLUMNS, [_field_row(field) for field in fields])
+    say(out, "Fields of its payload:", "bold")
+    print_facts(out, {f"  {visible(field['name'])}": _field_words(field) for field in fields})
     out.print()
     say(out, "Example:", "bold")
     say(out, f"  {visible(_example(known, [field['name'] for field in fields]))}")
 
 
-def _field_row(field: PayloadField) -> list[Text]:
-    return [
-        Text(visible(field["name"])),
-        Text("yes" if field["required"] else "no"),
-        Text(visible(field["holds"])),
-        Text(visible(field["description"])),
-    ]
+def _field_words(field: PayloadField) -> str:
+    holds = visible(field["holds"]) + (", required" if field["required"] else "")
+    meaning = visible(field["description"])
+    return f"{holds}\n{meaning}" if meaning else holds
 
 
 def _example(known: KnownType, names: Sequence[str]) -> str:

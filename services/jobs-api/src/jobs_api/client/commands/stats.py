@@ -2,9 +2,11 @@
 
 from argparse import ArgumentParser
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Final
 
 from platform_core.job_types import JOB_STATUSES
+from platform_notify.plain_words import human_duration
 from rich.text import Text
 
 from jobs_api.client.arguments import add_json
@@ -16,7 +18,7 @@ from jobs_api.client.session import Session
 from jobs_api.client.statuses import status_style
 from jobs_api.client.tables import Column, print_facts, print_table
 from jobs_api.client.terminal import Terminal, say, speaks_unicode, write_line
-from jobs_api.client.words import rate_words, seconds_words, sparkline, visible
+from jobs_api.client.words import parse_moment, rate_words, seconds_words, sparkline, visible
 
 WINDOWS: Final = {"1h": "in the last hour", "24h": "in the last 24 hours", "7d": "in the last 7 days"}
 DEFAULT_WINDOW: Final = "24h"
@@ -113,9 +115,21 @@ def _times(percentiles: Percentiles | None) -> str:
 
 
 def _bars(statistics: Statistics, *, plain: bool) -> str:
-    done = [step["completed"] + step["failed"] + step["cancelled"] for step in statistics["series"]]
-    largest = max(done, default=0)
-    return f"{sparkline(done, plain=plain)}  at most {largest:,} at a time" if largest else ""
+    series = statistics["series"]
+    done = [step["completed"] + step["failed"] + step["cancelled"] for step in series]
+    if not any(done):
+        return ""
+    largest = max(done)
+    return f"{sparkline(done, plain=plain)}  at most {largest:,}{_step_words(statistics)}"
+
+
+def _step_words(statistics: Statistics) -> str:
+    """Say what time one bar is."""
+    moments = [parse_moment(step["at"]) for step in statistics["series"]]
+    for first, second in pairwise(moments):
+        if first is not None and second is not None:
+            return f" in {human_duration(second - first)}"
+    return " at a time"
 
 
 COMMAND: Final = Command(
