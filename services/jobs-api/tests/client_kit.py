@@ -46,15 +46,18 @@ class FakeApi:
         """Run `jobs` against it; return the exit code, also of a wrong command line."""
 
         def open_connection(settings: ClientSettings) -> httpx.Client:
-            return httpx.Client(
-                base_url=settings["api_url"], transport=httpx.MockTransport(self.answer)
-            )
+            return httpx.Client(base_url=settings["api_url"], transport=httpx.MockTransport(self.answer))
 
         def open_terminal() -> Terminal:
             return {**this_terminal(), "wait": self.waited.append}
 
         try:
-            return run(words, {"JOBS_API_URL": URL, **environ}, open_connection=open_connection, open_terminal=open_terminal)
+            return run(
+                words,
+                {"JOBS_API_URL": URL, **environ},
+                open_connection=open_connection,
+                open_terminal=open_terminal,
+            )
         except SystemExit as error:
             return int(str(error.code))
 

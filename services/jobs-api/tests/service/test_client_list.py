@@ -133,9 +133,7 @@ def test_an_api_that_tells_no_types_gives_no_hint(capsys: Captured) -> None:
     assert capsys.readouterr().err == "No job is like that.\n"
 
 
-@pytest.mark.parametrize(
-    "answer", [[], {}, {"jobs": 1}, {"jobs": [1]}, {"jobs": [{"job_id": "x"}]}, '"']
-)
+@pytest.mark.parametrize("answer", [[], {}, {"jobs": 1}, {"jobs": [1]}, {"jobs": [{"job_id": "x"}]}, '"'])
 def test_another_answer_is_no_jobs_api(capsys: Captured, answer: JsonValue) -> None:
     assert FakeApi({"GET /v1/jobs": answer}).run("list") == 3
     assert "no jobs API that this client knows" in capsys.readouterr().err

@@ -47,9 +47,7 @@ def test_a_duration_is_as_exact_as_it_is_short(seconds: float, words: str) -> No
     assert seconds_words(seconds) == words
 
 
-@pytest.mark.parametrize(
-    ("number", "words"), [(0.0, "0"), (50.23, "50.2"), (12.0, "12"), (1234.5, "1,234")]
-)
+@pytest.mark.parametrize(("number", "words"), [(0.0, "0"), (50.23, "50.2"), (12.0, "12"), (1234.5, "1,234")])
 def test_a_rate_is_short(number: float, words: str) -> None:
     assert rate_words(number) == words
 

@@ -13,15 +13,11 @@ from jobs_api.client.terminal import say, write
 
 SHELLS: Final = ("bash", "zsh")
 INSTRUCTIONS: Final = {
-    # Both shells have a builtin of this name, which lists their own background jobs.
-    "bash": """\
-To complete jobs in every new shell, add these lines to ~/.bashrc (the first gives this program the name jobs):
-  enable -n jobs
+    "bash": """To complete jobs in every new shell, add these lines to ~/.bashrc:
+  enable -n jobs  # bash has a command of its own by this name
   eval "$(jobs completion bash)\"""",
-    "zsh": """\
-To complete jobs in every new shell, add these lines to ~/.zshrc, after compinit (the first gives this program the
-name jobs):
-  disable jobs
+    "zsh": """To complete jobs in every new shell, add these lines to ~/.zshrc, after compinit:
+  disable jobs  # zsh has a command of its own by this name
   eval "$(jobs completion zsh)\"""",
 }
 
