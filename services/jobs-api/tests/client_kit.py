@@ -6,6 +6,7 @@ import httpx
 from platform_core.json_values import JsonObject, JsonValue, encode_json
 
 from jobs_api.client.cli import run
+from jobs_api.client.connection import open_http
 from jobs_api.client.terminal import Terminal, this_terminal
 from jobs_api.settings import ClientSettings
 
@@ -46,7 +47,7 @@ class FakeApi:
         """Run `jobs` against it; return the exit code, also of a wrong command line."""
 
         def open_connection(settings: ClientSettings) -> httpx.Client:
-            return httpx.Client(base_url=settings["api_url"], transport=httpx.MockTransport(self.answer))
+            return open_http(settings, httpx.MockTransport(self.answer))
 
         def open_terminal() -> Terminal:
             return {**this_terminal(), "wait": self.waited.append}

@@ -201,7 +201,10 @@ def test_ctrl_c_stops_watching_and_not_the_job(platform: Running, csv_file: Path
     assert isinstance(reference, dict)
     assert set(reference) == {"domain", "job_id"}
     stopped = stopped_job(platform)
+    # A shell starts what it runs in the background with SIGINT ignored, and children inherit that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     watching = start("jobs", "watch", stopped, environ=platform["environ"])
+    signal.signal(signal.SIGINT, before)
     assert watching.stderr is not None
     assert "queued" in watching.stderr.readline()
     watching.send_signal(signal.SIGINT)

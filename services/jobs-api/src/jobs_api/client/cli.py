@@ -57,8 +57,11 @@ def run(
         return _fail(err, "an argument is no UTF-8 text", EXIT_USAGE)
     except OSError as error:
         place: object = error.filename
-        where = "" if place is None else f"{place}: "
-        return _fail(err, f"{where}{error.strerror}", EXIT_USAGE)
+        if place is None:
+            # The output can't be written; what is left of it would be tried again at the end.
+            drop_output()
+            return _fail(err, f"the output can't be written: {error.strerror}", EXIT_USAGE)
+        return _fail(err, f"{place}: {error.strerror}", EXIT_USAGE)
     except PlatformError as error:
         return _fail(err, str(error), _exit_code(error))
 

@@ -143,24 +143,32 @@ class Connection:
                 return ""
 
 
-def open_http(settings: ClientSettings) -> httpx.Client:
+def open_http(settings: ClientSettings, transport: httpx.BaseTransport | None = None) -> httpx.Client:
     """Return a client for the API of the settings.
+
+    Args:
+        settings: the API's address, and who asks.
+        transport: answers in place of the network.
 
     Raises:
         SettingsError: `JOBS_API_URL` is no URL, or a proxy of the environment is none.
     """
     url, key = settings["api_url"], settings.get("api_key")
     try:
-        return httpx.Client(
+        http = httpx.Client(
             base_url=url,
+            transport=transport,
             headers={} if key is None else {"Authorization": f"Bearer {key}"},
             timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
             # A proxy of the environment can't reach this machine's own loopback.
             trust_env=urlsplit(url).hostname not in LOOPBACK_HOSTS,
         )
+        # A name of the network is read only when it is asked for, and may be none.
+        httpx.URL(url).host.encode("idna")
     except (httpx.InvalidURL, ValueError):
         fault = "JOBS_API_URL, or a proxy's address in the environment, is no URL that can be used"
         raise SettingsError((fault,)) from None
+    return http
 
 
 T = TypeVar("T")

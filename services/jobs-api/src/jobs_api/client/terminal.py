@@ -62,7 +62,7 @@ def make_streams_safe() -> None:
 
 
 def drop_output() -> None:
-    """Let what is still to be written to the standard output vanish: its reader has gone."""
+    """Let what is still to be written to the standard output vanish: nobody takes it."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     out: TextIO = sys.stdout
     os.dup2(nowhere, out.fileno())
