@@ -17,8 +17,8 @@ def test_the_session_in_the_readme_is_what_is_printed(
 
 
 def test_luck_makes_no_difference_and_anything_else_does() -> None:
-    one = "12:00:00  queued\n12:00:01  completed   result of 9 bytes\nfiles/" + "a" * 32 + "  2 s ago\n"
-    other = "12:00:00  progress  3 %\n12:00:07  completed   result of 9 bytes\nfiles/" + "b" * 32 + "  just now\n"
+    one = f"12:00:00  queued\n12:00:01  completed   result of 9 bytes\nfiles/{'a' * 32}  2 s ago\n"
+    other = f"12:00:03  progress  3 %\n12:00:07  completed   result of 9 bytes\nfiles/{'b' * 32}  just now\n"
 
     def seen(session: str) -> str:
         return comparable("\n".join(without_progress(session.splitlines())))

@@ -31,7 +31,7 @@ COMMANDS: Final = (
     "jobs submit csv.row_count examples/data/penguins.csv --watch",
     "jobs submit csv.row_count examples/data/broken.csv",
     "jobs log JOB --follow",
-    "jobs retry JOB",
+    "jobs retry JOB --watch",
     "jobs list",
     "jobs stats",
 )
@@ -39,6 +39,9 @@ COMMANDS: Final = (
 
 _EVENT: Final = re.compile(r"\d\d:\d\d:\d\d  (queued|started|processing|progress)\b")
 _VARYING: Final = (
+    # How often a short job tells its progress is luck as well, and when an hour begins.
+    (re.compile(r"^.* INFO +\d+ %: .*\n", re.MULTILINE), ""),
+    (re.compile(r"at most \d+ in "), "at most N in "),
     (re.compile(r"\b[0-9a-f]{32}\b"), "ID"),
     (re.compile(r"\d{4}-\d\d-\d\d "), ""),
     (re.compile(r"\d\d:\d\d:\d\d"), "TIME"),

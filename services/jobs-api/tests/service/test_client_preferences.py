@@ -44,7 +44,10 @@ BOTH = email("SUCCESS", "FAILURE")
         ({"email": email("FAILURE")}, ["all jobs  a mail when a job fails"]),
         ({"email": email("SUCCESS", enabled=False)}, ["all jobs  no mail, unless the job asks for it"]),
         ({"email": email()}, ["all jobs  no mail, unless the job asks for it"]),
-        ({"opt_out": True, "email": BOTH}, ["all jobs  no mail at all (opted out)"]),
+        (
+            {"opt_out": True, "email": BOTH, "domains": {"qr": {"email": BOTH}}},
+            ["all jobs  no mail at all (opted out)"],
+        ),
         (
             {"opt_out": False, "domains": {"qr": {}, "digits": {"opt_out": True}, "t": {"email": BOTH}}},
             [

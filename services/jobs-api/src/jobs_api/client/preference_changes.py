@@ -47,6 +47,9 @@ def changed(document: JsonObject, change: Change) -> JsonObject:
 def preference_facts(preferences: NotificationPreferences) -> Iterator[tuple[str, str]]:
     """Give the preferences as pairs of names and words."""
     yield "all jobs", _words(preferences, "no mail, unless the job asks for it")
+    if preferences.get("opt_out", False):
+        # Nothing that is chosen for a domain counts then.
+        return
     for domain, own in sorted(preferences.get("domains", {}).items()):
         yield domain, _words(own, "as for all jobs")
 
