@@ -7,6 +7,9 @@ import httpx
 import pytest
 from client_kit import FakeApi, job_document, json_answer, problem
 from platform_core.json_values import JsonObject, JsonValue, decode_json
+from service_kit import CSV, Service
+
+from jobs_api.client.cli import run
 
 Captured = pytest.CaptureFixture[str]
 
@@ -106,6 +109,70 @@ def test_a_repeat_is_told(capsys: Captured) -> None:
     out, err = capsys.readouterr()
     assert out == f"files/{1:032x}\n"
     assert f"before     greetings.greet as job {1:032x}" in err
+
+
+def submit_file(service: Service, file: Path, key: str) -> int:
+    words = ["submit", "csv.row_count", str(file), "--idempotency-key", key, "--priority", "high"]
+    return run(words, {"JOBS_API_URL": service["url"]})
+
+
+def test_the_same_file_under_the_same_key_is_one_job(
+    service: Service, tmp_path: Path, capsys: Captured
+) -> None:
+    """A file that is uploaded anew has another id, and was another request: a 409 for every repeat."""
+    file = tmp_path / "data.csv"
+    file.write_bytes(CSV)
+    assert submit_file(service, file, "k") == 0
+    first = capsys.readouterr().out
+    assert submit_file(service, file, "k") == 0
+    again, err = capsys.readouterr()
+    assert again == first
+    assert "before     csv.row_count" in err
+    assert service["redis"].connection.llen("rq:queue:files") == 1
+
+
+def test_another_file_under_the_same_key_is_refused(
+    service: Service, tmp_path: Path, capsys: Captured
+) -> None:
+    file = tmp_path / "data.csv"
+    file.write_bytes(CSV)
+    submit_file(service, file, "k")
+    file.write_bytes(CSV + b"3,z\n")
+    assert submit_file(service, file, "k") == 2
+    assert "the idempotency key was used before" in capsys.readouterr().err
+
+
+def conflict(location: str) -> httpx.Response:
+    return problem(409, "idempotency-conflict", "That key was used before.", {"Location": location})
+
+
+@pytest.mark.parametrize(
+    "routes",
+    [
+        {},
+        {"GET /v1/jobs/files/j": job_document()},
+        {"GET /v1/jobs/files/j": job_document(payload={"file_id": 1})},
+        {"GET /v1/jobs/files/j": job_document(payload={"file_id": "gone"})},
+        {"GET /v1/jobs/files/j": job_document(payload={"file_id": "f"}), "HEAD /v1/files/f": {}},
+    ],
+)
+def test_what_can_not_be_compared_stays_a_conflict(
+    tmp_path: Path, capsys: Captured, routes: dict[str, JsonValue]
+) -> None:
+    file = tmp_path / "data.csv"
+    file.write_bytes(CSV)
+    for location in ("/v1/jobs/files/j", "https://elsewhere/v1/jobs/files/j", ""):
+        api = an_api(POST_jobs=conflict(location))
+        api.routes |= routes
+        assert api.run("submit", "csv.row_count", str(file), "--idempotency-key", "k") == 2
+        assert capsys.readouterr().err == "jobs: That key was used before.\n"
+        assert {request.url.host for request in api.requests} == {"jobs.test"}
+
+
+def test_a_conflict_without_a_file_is_told(capsys: Captured) -> None:
+    api = an_api(POST_jobs=conflict("/v1/jobs/files/j"))
+    assert api.run("submit", "greetings.greet", "--payload", "{}", "--idempotency-key", "k") == 2
+    assert asked(api)[-1] == "POST /v1/jobs"
 
 
 def test_a_misspelt_type_is_told_before_anything_is_uploaded(tmp_path: Path, capsys: Captured) -> None:

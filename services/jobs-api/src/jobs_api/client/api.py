@@ -92,6 +92,22 @@ class JobsApi:
         answer = self._connection.call("POST", "/v1/jobs", content=content, headers=headers)
         return {"job": decoded(answer.content, Job), "repeated": answer.status_code == OK}
 
+    def file_of_job(self, path: str) -> str:
+        """Return the id of the file that a job works on; empty if it works on none.
+
+        Args:
+            path: of the job, as the API gave it.
+        """
+        payload = _object(self._text(path)).get("payload")
+        file_id = payload.get("file_id") if isinstance(payload, dict) else None
+        return file_id if isinstance(file_id, str) else ""
+
+    def file_digest(self, file_id: str) -> str:
+        """Return the SHA-256 of a stored file, in hexadecimal."""
+        answer = self._connection.call("HEAD", f"/v1/files/{quote(file_id, safe='')}")
+        tag: str = answer.headers.get("etag", "")
+        return tag.strip('"')
+
     def job_text(self, domain: str, job_id: str) -> str:
         """Return a job's record as the JSON text that the API gave."""
         return self._text(job_path(domain, job_id))

@@ -121,10 +121,12 @@ class Connection:
             ) from None
         lines = [f"{fault['field']}: {fault['detail']}" for fault in problem.get("errors", [])]
         told = "\n".join(lines) or problem["detail"]
+        location: str = response.headers.get("location", "")
         raise RefusedError(
             f"{told}{self._advice(response)}",
             status=response.status_code,
             word=problem.get("type", "").rpartition(":")[2],
+            location=location,
         )
 
     def _advice(self, response: httpx.Response) -> str:

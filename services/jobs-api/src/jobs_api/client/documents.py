@@ -38,6 +38,7 @@ class Uploaded(TypedDict):
     file_id: str
     name: str
     bytes: int
+    sha256: NotRequired[str]
 
 
 class JobPage(TypedDict):

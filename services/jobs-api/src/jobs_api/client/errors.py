@@ -21,9 +21,11 @@ class RefusedError(PlatformError):
     Attributes:
         status: the HTTP status.
         word: the kind of problem, such as `job-finished`; empty if the API did not say.
+        location: the path of what the refusal is about; empty if the API did not say.
     """
 
-    def __init__(self, message: str, *, status: int, word: str = "") -> None:
+    def __init__(self, message: str, *, status: int, word: str = "", location: str = "") -> None:
         super().__init__(message)
         self.status = status
         self.word = word
+        self.location = location

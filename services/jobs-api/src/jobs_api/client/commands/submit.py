@@ -30,6 +30,7 @@ from jobs_api.client.command import Command
 from jobs_api.client.documents import Job, Uploaded
 from jobs_api.client.errors import UsageError
 from jobs_api.client.exit_codes import EXIT_OK
+from jobs_api.client.idempotency import submit_once
 from jobs_api.client.job_type_names import type_to_submit
 from jobs_api.client.session import Session
 from jobs_api.client.shell_completion import names_a_file
@@ -186,13 +187,10 @@ def _submit(api: JobsApi, terminal: Terminal, parsed: Arguments) -> Job:
     err = terminal["err"]
     known = type_to_submit(api, parsed.job_type)
     uploaded = None if parsed.file is None else _upload(api, err, parsed.file)
-    body = job_body(
-        parsed,
-        None if known is None else known["about"]["domain"],
-        None if uploaded is None else uploaded["file_id"],
-        terminal["clock"].now(),
+    domain, now = None if known is None else known["about"]["domain"], terminal["clock"].now()
+    submitted = submit_once(
+        api, lambda file_id: job_body(parsed, domain, file_id, now), uploaded, parsed.idempotency_key
     )
-    submitted = api.submit(body, parsed.idempotency_key)
     job = submitted["job"]
     if uploaded is not None:
         say(err, f"uploaded   {visible(uploaded['name'])}, {human_size(uploaded['bytes'])}")
