@@ -44,7 +44,7 @@ class FakeApi:
                 return route(request)
 
     def run(self, *words: str, **environ: str) -> int:
-        """Run `jobs` against it; return the exit code, also of a wrong command line."""
+        """Run `jobs` against it; return the exit code."""
 
         def open_connection(settings: ClientSettings) -> httpx.Client:
             return open_http(settings, httpx.MockTransport(self.answer))
@@ -52,15 +52,12 @@ class FakeApi:
         def open_terminal() -> Terminal:
             return {**this_terminal(), "wait": self.waited.append}
 
-        try:
-            return run(
-                words,
-                {"JOBS_API_URL": URL, **environ},
-                open_connection=open_connection,
-                open_terminal=open_terminal,
-            )
-        except SystemExit as error:
-            return int(str(error.code))
+        return run(
+            words,
+            {"JOBS_API_URL": URL, **environ},
+            open_connection=open_connection,
+            open_terminal=open_terminal,
+        )
 
     def queries(self) -> list[dict[str, str]]:
         """Return the query of each request."""

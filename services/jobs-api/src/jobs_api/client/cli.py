@@ -11,7 +11,13 @@ from rich.console import Console
 from jobs_api.client.commands import COMMANDS
 from jobs_api.client.connection import open_http
 from jobs_api.client.errors import RefusedError, ServerUnreachableError, StoppedError
-from jobs_api.client.exit_codes import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, EXIT_UNREACHABLE, EXIT_USAGE
+from jobs_api.client.exit_codes import (
+    EXIT_BROKEN_PIPE,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_UNREACHABLE,
+    EXIT_USAGE,
+)
 from jobs_api.client.parsing import parse_command
 from jobs_api.client.session import OpenHttp, Session
 from jobs_api.client.terminal import Terminal, drop_output, make_streams_safe, say, this_terminal
@@ -44,9 +50,11 @@ def run(
     terminal = open_terminal()
     err = terminal["err"]
     try:
-        action = parse_command(COMMANDS, arguments)
         with Session(terminal, environ, open_connection) as session:
-            return action(session)
+            code = _act(arguments, session)
+        # What could not be written is told here, and not by the interpreter when all is over.
+        terminal["out"].file.flush()
+        return code
     except BrokenPipeError:
         # Whoever read the output has seen enough, as `head` does.
         drop_output()
@@ -64,6 +72,15 @@ def run(
         return _fail(err, f"{place}: {error.strerror}", EXIT_USAGE)
     except PlatformError as error:
         return _fail(err, str(error), _exit_code(error))
+
+
+def _act(arguments: Sequence[str], session: Session) -> int:
+    try:
+        action = parse_command(COMMANDS, arguments)
+    except SystemExit as stop:
+        # The parser has printed what was to be said: the help, or what is wrong.
+        return EXIT_USAGE if stop.code else EXIT_OK
+    return action(session)
 
 
 def _exit_code(error: PlatformError) -> int:

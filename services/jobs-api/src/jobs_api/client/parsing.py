@@ -9,8 +9,9 @@ from jobs_api.client.command import Action, AnyCommand
 from jobs_api.client.errors import UsageError
 
 _EPILOG: Final = """\
-exit codes: 0 the job completed, 1 it failed or was cancelled, 2 the command or the settings are wrong,
-3 the jobs API can't be reached. Set JOBS_API_URL if it is not at http://127.0.0.1:8080."""
+exit codes: 0 all is well, and a job that was followed completed; 1 it failed or was cancelled; 2 the
+command, a setting or the request is wrong; 3 the jobs API can't be reached or has a fault.
+JOBS_API_URL says where the API is (http://127.0.0.1:8080), JOBS_API_KEY who asks. See jobs COMMAND --help."""
 
 _HELP: Final = frozenset({"-h", "--help"})
 
@@ -39,7 +40,7 @@ def make_parser(
     """Return the parser of the whole command line, and that of each command by its name."""
     root = argparse.ArgumentParser(
         prog="jobs",
-        description="Submit jobs, follow them, read their results.",
+        description="Submit jobs, follow them, look after them.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
