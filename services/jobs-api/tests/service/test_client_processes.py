@@ -3,7 +3,9 @@
 import os
 import pty
 import re
+import signal
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 
 import pytest
@@ -72,6 +74,23 @@ def test_a_full_disk_is_told(environ: Mapping[str, str], command: str) -> None:
     assert (done.returncode, done.stderr) == (2, told)
 
 
+@pytest.mark.parametrize(("before", "code"), [("default_int_handler", -signal.SIGINT), ("SIG_IGN", 7)])
+def test_ctrl_c_while_the_program_loads_shows_no_traceback(before: str, code: int) -> None:
+    """And where Ctrl-C was set to be ignored it stays so."""
+    program = f"""
+import signal, sys, types
+from jobs_api.client import entry
+def load(name):
+    signal.raise_signal(signal.SIGINT)
+    return types.SimpleNamespace(main=lambda: sys.exit(7))
+signal.signal(signal.SIGINT, signal.{before})
+entry.import_module = load
+entry.main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, timeout=PATIENCE)
+    assert (done.returncode, done.stdout, done.stderr) == (code, b"", b"")
+
+
 def test_closed_streams_are_no_fault(environ: Mapping[str, str]) -> None:
     assert shell("jobs types >&-", environ).stderr == b""
     assert shell("jobs types 2>&-", environ).returncode == 0
@@ -94,7 +113,7 @@ def test_a_terminal_that_has_only_ascii_is_no_fault(environ: Mapping[str, str]) 
 
 @pytest.mark.parametrize("columns", [40, 80])
 def test_no_line_is_wider_than_the_terminal(environ: Mapping[str, str], columns: int) -> None:
-    for words in (["types"], ["types", "csv.deduplicate"]):
+    for words in (["types"], ["types", "csv.deduplicate"], ["types", "csv.dedup"]):
         shown = re.sub(r"\x1b\[[0-9;]*m", "", at_terminal(words, environ, columns))
         table = shown.split("Example:", maxsplit=1)[0]
         assert max(len(line.rstrip("\r\n")) for line in table.splitlines()) <= columns

@@ -20,7 +20,7 @@ from jobs_api.client.exit_codes import (
 )
 from jobs_api.client.parsing import parse_command
 from jobs_api.client.session import OpenHttp, Session
-from jobs_api.client.terminal import Terminal, drop_output, make_streams_safe, say, this_terminal
+from jobs_api.client.terminal import Terminal, drop_output, make_streams_safe, tell, this_terminal
 from jobs_api.client.words import visible_lines
 
 SERVER_FAULT: Final = 500
@@ -96,5 +96,5 @@ def _exit_code(error: PlatformError) -> int:
 
 
 def _fail(err: Console, message: str, code: int) -> int:
-    say(err, f"jobs: {visible_lines(message)}")
+    tell(err, f"jobs: {visible_lines(message)}")
     return code

@@ -10,7 +10,8 @@ from jobs_api.client.documents import Job
 from jobs_api.client.errors import RefusedError
 from jobs_api.client.exit_codes import EXIT_OK, EXIT_USAGE
 from jobs_api.client.references import Reference, looking_for, name_of
-from jobs_api.client.terminal import Terminal, say, write_line
+from jobs_api.client.terminal import Terminal, tell, write_line
+from jobs_api.client.words import visible_lines
 
 _OF_THE_JOB: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY})
 """Refusals that say something of one job; any other would meet the next job too."""
@@ -61,6 +62,7 @@ class EachJob:
         except RefusedError as error:
             if error.status not in _OF_THE_JOB:
                 raise
-            say(self._terminal["err"], f"jobs: {reference.domain}/{reference.job_id}: {error}")
+            told = f"jobs: {reference.domain}/{reference.job_id}: {error}"
+            tell(self._terminal["err"], visible_lines(told))
             self.exit_code = EXIT_USAGE
             return None

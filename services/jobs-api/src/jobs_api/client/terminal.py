@@ -74,6 +74,11 @@ def say(console: Console, line: str, style: str = "") -> None:
     console.print(Text(line, style), soft_wrap=True)
 
 
+def tell(console: Console, text: Text | str) -> None:
+    """Print prose: at a terminal it goes on below at a word's end, in a pipe a line stays one."""
+    console.print(Text(text) if isinstance(text, str) else text, soft_wrap=not console.is_terminal)
+
+
 def write(console: Console, text: str) -> None:
     """Write a text as it is, at once."""
     console.file.write(text)

@@ -15,7 +15,7 @@ from jobs_api.client.exit_codes import EXIT_FAILED, EXIT_OK
 from jobs_api.client.following import follow
 from jobs_api.client.references import NOT_FOUND
 from jobs_api.client.results import check_target, is_small, print_exact, print_result, save
-from jobs_api.client.terminal import Terminal, say, write
+from jobs_api.client.terminal import Terminal, say, tell, write
 from jobs_api.client.words import visible
 
 CANONICAL_TYPE: Final = "json.canonicalize"
@@ -115,10 +115,10 @@ def _give_file(terminal: Terminal, job: Job, how: Following, download: Download)
 
 def _explain(err: Console, job: Job | None) -> None:
     if job is None or job["status"] == "cancelled":
-        say(err, "The job was cancelled.")
+        tell(err, "The job was cancelled.")
         return
-    say(err, f"The job failed: {visible(job['error'] or 'no reason was given')}")
+    tell(err, f"The job failed: {visible(job['error'] or 'no reason was given')}")
     if job.get("error_kind") == "user":
-        say(err, "The file or the options are at fault. Mend them and submit again.")
+        tell(err, "The file or the options are at fault. Mend them and submit again.")
     else:
-        say(err, "This is a fault on our side, not of your file. Try again later.")
+        tell(err, "This is a fault on our side, not of your file. Try again later.")

@@ -20,7 +20,7 @@ from jobs_api.client.references import name_of
 from jobs_api.client.session import Session
 from jobs_api.client.statuses import status_text
 from jobs_api.client.tables import Column, TableWriter
-from jobs_api.client.terminal import Terminal, say, write_line
+from jobs_api.client.terminal import Terminal, say, tell, write_line
 from jobs_api.client.words import age_words, visible
 
 DEFAULT_LIMIT: Final = 20
@@ -88,7 +88,7 @@ def run(parsed: Arguments, session: Session) -> int:
     if count == 0:
         _say_none(api, terminal, parsed, filtered=bool(filters))
     if more:
-        say(terminal["err"], f"There are more than these {count:,}: --limit NUMBER or --all shows them.")
+        tell(terminal["err"], f"There are more than these {count:,}: --limit NUMBER or --all shows them.")
     return EXIT_OK
 
 
@@ -133,7 +133,7 @@ def _say_none(api: JobsApi, terminal: Terminal, parsed: Arguments, *, filtered: 
     if parsed.type is not None:
         hint = did_you_mean(api, parsed.type)
         if hint:
-            say(terminal["err"], hint)
+            tell(terminal["err"], hint)
 
 
 COMMAND: Final = Command(

@@ -17,7 +17,7 @@ from jobs_api.client.exit_codes import EXIT_FAILED, EXIT_OK
 from jobs_api.client.following import RECONNECT_ATTEMPTS
 from jobs_api.client.references import Reference, add_job, looking_for
 from jobs_api.client.session import Session
-from jobs_api.client.terminal import Terminal, say, write_line
+from jobs_api.client.terminal import Terminal, say, tell, write_line
 from jobs_api.client.words import clock_words, visible
 
 PAGE_LINES: Final = 200
@@ -109,7 +109,7 @@ def _print(terminal: Terminal, lines: Iterator[LogLine], *, json: bool) -> int:
         if json:
             write_line(terminal["out"], encode_json(to_json_value(line)))
         else:
-            terminal["out"].print(_words(line), soft_wrap=True)
+            tell(terminal["out"], _words(line))
     return count
 
 
