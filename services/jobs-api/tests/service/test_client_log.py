@@ -81,16 +81,23 @@ def test_a_program_gets_lines_of_json(capsys: Captured) -> None:
 def test_following_ends_with_the_outcome_and_misses_no_line(
     capsys: Captured, outcome: str, code: int
 ) -> None:
-    """The state is read before the log: read after it, a line written in between would be lost."""
-    api = FakeApi(
-        {
-            JOB: in_turn(job_document(status="processing"), job_document(status=outcome)),
-            LOG: in_turn({"lines": [line(1)]}, {"lines": [line(2), line(3)]}),
-        }
-    )
+    """The state is read before the log: read after it, a line written in between would be lost.
+
+    The job ends just before the fourth request, and its last line is written in the same moment.
+    """
+    api = FakeApi()
+
+    def state(_request: httpx.Request) -> httpx.Response:
+        return json_answer(job_document(status=outcome if len(api.requests) >= 4 else "processing"))
+
+    def log(request: httpx.Request) -> httpx.Response:
+        known = (line(1), line(2), line(3)) if len(api.requests) >= 4 else (line(1),)
+        return log_of(*known)(request)
+
+    api.routes |= {JOB: state, LOG: log}
     assert api.run("log", "j", "-f") == code
     assert messages(capsys.readouterr().out) == ["line 1", "line 2", "line 3"]
-    assert api.waited == [1.0]
+    assert api.waited == [1.0, 1.0]
 
 
 def test_following_goes_on_across_a_lost_connection(capsys: Captured) -> None:
