@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Final, TypedDict, TypeVar
+from typing import BinaryIO, Final, TypedDict, TypeVar
 from urllib.parse import quote
 
 from platform_core.errors import DecodeError
@@ -61,20 +61,20 @@ class JobsApi:
         Raises:
             OSError: the file can't be read.
         """
+        headers = {"Content-Type": "application/octet-stream"}
         with path.open("rb") as source:
-            size = path.stat().st_size
+            # How much will come out of a pipe nobody knows.
+            if path.is_file():
+                headers["Content-Length"] = str(path.stat().st_size)
 
             def chunks() -> Iterator[bytes]:
-                while chunk := source.read(CHUNK_BYTES):
+                while chunk := _read(source, path):
                     yield chunk
                     on_bytes(len(chunk))
 
+            params = {"name": _unicode_name(path)}
             answer = self._connection.call(
-                "POST",
-                "/v1/files",
-                params={"name": _unicode_name(path)},
-                content=chunks(),
-                headers={"Content-Type": "application/octet-stream", "Content-Length": str(size)},
+                "POST", "/v1/files", params=params, content=chunks(), headers=headers
             )
         return decoded(answer.content, Uploaded)
 
@@ -192,6 +192,14 @@ def job_path(domain: str, job_id: str) -> str:
 
 def _preferences_path(user_id: str) -> str:
     return f"/v1/users/{quote(user_id, safe='')}/notification-preferences"
+
+
+def _read(source: BinaryIO, path: Path) -> bytes:
+    try:
+        return source.read(CHUNK_BYTES)
+    except OSError as error:
+        # A fault while reading does not say of what.
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _unicode_name(path: Path) -> str:

@@ -153,7 +153,8 @@ def open_http(settings: ClientSettings, transport: httpx.BaseTransport | None = 
         transport: answers in place of the network.
 
     Raises:
-        SettingsError: `JOBS_API_URL` is no URL, or a proxy of the environment is none.
+        SettingsError: `JOBS_API_URL` is no URL, or a proxy of the environment is none, or its certificates
+            can't be read.
     """
     url, key = settings["api_url"], settings.get("api_key")
     try:
@@ -167,6 +168,9 @@ def open_http(settings: ClientSettings, transport: httpx.BaseTransport | None = 
         )
         # A name of the network is read only when it is asked for, and may be none.
         httpx.URL(url).host.encode("idna")
+    except OSError as error:
+        why = error.strerror or "it holds no certificate"
+        raise SettingsError((f"SSL_CERT_FILE or SSL_CERT_DIR can't be used: {why}",)) from None
     except (httpx.InvalidURL, ValueError):
         fault = "JOBS_API_URL, or a proxy's address in the environment, is no URL that can be used"
         raise SettingsError((fault,)) from None
