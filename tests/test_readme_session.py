@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from readme_session import README, comparable, run_session, session_of, without_progress
+from readme_session import README, comparable, parts_of, run_session, without_progress
 
 
 def test_the_session_in_the_readme_is_what_is_printed(
@@ -11,7 +11,7 @@ def test_the_session_in_the_readme_is_what_is_printed(
 ) -> None:
     for name in ("REDIS_URL", "MAIL_PROVIDER", "JOBS_API_KEY"):
         monkeypatch.delenv(name, raising=False)
-    shown = comparable(session_of(README.read_text("utf-8")))
+    shown = comparable(parts_of(README.read_text("utf-8"))[1])
     printed = comparable(run_session(tmp_path))
     assert printed == shown, "write it anew: .venv/bin/python tools/readme_session.py"
 

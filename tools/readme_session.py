@@ -1,7 +1,7 @@
 """The terminal session of the README: run against real processes, and written between its markers.
 
-`python tools/readme_session.py` writes it anew; `tests/test_readme_session.py` runs it and compares. What differs
-from run to run (ids, times, how often progress was told) counts as the same.
+`python tools/readme_session.py` writes it anew; `tests/test_readme_session.py` runs it and compares. What
+differs from run to run (ids, times, how often progress was told) counts as the same.
 """
 
 import os
@@ -31,9 +31,9 @@ COMMANDS: Final = (
     "jobs submit csv.row_count examples/data/penguins.csv --watch",
     "jobs submit csv.row_count examples/data/broken.csv",
     "jobs log JOB --follow",
-    "jobs retry JOB --watch",
     "jobs list",
     "jobs stats",
+    "jobs retry JOB",
 )
 """In these JOB is the job that was submitted last."""
 
@@ -106,14 +106,15 @@ def comparable(session: str) -> str:
     return session
 
 
-def session_of(readme: str) -> str:
-    """Return the session that stands in the README.
+def parts_of(readme: str) -> tuple[str, str, str]:
+    """Return what stands before the session, the session, and what stands after it.
 
     Raises:
         ValueError: Its markers are not there.
     """
     begin = readme.index(BEGIN) + len(BEGIN)
-    return readme[begin : readme.index(END, begin)]
+    end = readme.index(END, begin)
+    return readme[:begin], readme[begin:end], readme[end:]
 
 
 def main() -> int:
@@ -125,8 +126,8 @@ def main() -> int:
         except PlatformError as error:
             print(error, file=sys.stderr)
             return 1
-    readme = README.read_text("utf-8")
-    README.write_text(readme.replace(session_of(readme), session), "utf-8")
+    before, _, after = parts_of(README.read_text("utf-8"))
+    README.write_text(before + session + after, "utf-8")
     print(session, end="")
     return 0
 
