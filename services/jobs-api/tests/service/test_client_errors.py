@@ -27,7 +27,7 @@ def test_the_key_is_sent_with_every_request() -> None:
     ("status", "key", "told"),
     [
         (401, None, "Set JOBS_API_KEY to a key of this API."),
-        (401, KEY, "This API does not know the key in JOBS_API_KEY."),
+        (401, KEY, "Is JOBS_API_KEY right?"),
         (403, KEY, "The key in JOBS_API_KEY may not do this; ask whoever runs the API for one that may."),
     ],
 )

@@ -133,7 +133,7 @@ class Connection:
         """Return what to do about a refusal that has to do with who asks."""
         match response.status_code:
             case 401 if "Authorization" in self._http.headers:
-                return "\nThis API does not know the key in JOBS_API_KEY."
+                return "\nIs JOBS_API_KEY right?"
             case 401:
                 return "\nSet JOBS_API_KEY to a key of this API."
             case 403:
