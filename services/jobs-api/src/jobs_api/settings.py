@@ -3,7 +3,8 @@
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Literal, TypeAlias, TypedDict
+from typing import Final, Literal, NotRequired, TypeAlias, TypedDict
+from urllib.parse import urlsplit
 
 from platform_core.settings import SettingsReader
 from platform_notify.providers.secret import Secret
@@ -72,9 +73,15 @@ class WorkerSettings(TypedDict):
 
 
 class ClientSettings(TypedDict):
-    """What `jobs` needs: `JOBS_API_URL`, without a slash at its end."""
+    """What `jobs` needs.
+
+    Attributes:
+        api_url: `JOBS_API_URL`, without a slash at its end.
+        api_key: `JOBS_API_KEY`, who asks; left out for an API that takes everybody.
+    """
 
     api_url: str
+    api_key: NotRequired[str]
 
 
 def read_api_settings(environ: Mapping[str, str], folder: Path) -> ApiSettings:
@@ -130,9 +137,18 @@ def read_client_settings(environ: Mapping[str, str]) -> ClientSettings:
         SettingsError: something is wrong; it lists every fault.
     """
     reader = SettingsReader(environ)
-    api_url = reader.url("JOBS_API_URL", ("http", "https"), DEFAULT_API_URL)
+    api_url = reader.url("JOBS_API_URL", ("http", "https"), DEFAULT_API_URL).rstrip("/")
+    settings: ClientSettings = {"api_url": api_url}
+    api_key = reader.optional_text("JOBS_API_KEY")
+    if api_key is not None:
+        settings["api_key"] = api_key
+        if " " in api_key or not (api_key.isascii() and api_key.isprintable()):
+            reader.fault("JOBS_API_KEY must be visible ASCII characters without a space")
+        # Both would be sent in the one header there is.
+        if "@" in urlsplit(api_url).netloc:
+            reader.fault("JOBS_API_URL can't hold a name and a password where JOBS_API_KEY is set")
     reader.finish()
-    return {"api_url": api_url.rstrip("/")}
+    return settings
 
 
 def _redis_url(reader: SettingsReader) -> str:

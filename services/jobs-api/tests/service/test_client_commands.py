@@ -186,7 +186,7 @@ def test_column_statistics_are_a_table(
     assert run(["watch", job_id], environ) == 0
     out = capsys.readouterr().out
     assert out.startswith("1,234 rows\n")
-    assert "4.33333 " in out
+    assert "  4.33333\n" in out
     assert "\x1b" not in out
     assert "None" not in out
 

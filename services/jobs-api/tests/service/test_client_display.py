@@ -1,6 +1,6 @@
 """How updates look: lines for a log, a bar in a terminal, JSON for a program."""
 
-from io import StringIO
+from io import BytesIO, StringIO, TextIOWrapper
 
 import pytest
 from platform_core.event_families import KnownEventV1
@@ -16,8 +16,8 @@ from platform_core.json_values import encode_json, to_json_value
 from platform_workers.testing import FakeClock
 from rich.console import Console
 
-from jobs_api.client.api import Job
 from jobs_api.client.display import BarDisplay, Display, JsonDisplay, LineDisplay
+from jobs_api.client.documents import Job
 from jobs_api.client.following import Update
 
 FILES = job_domain("files")
@@ -121,6 +121,17 @@ def test_the_bar_moves_and_says_what_happens() -> None:
     text = out.getvalue()
     assert "failed" in text
     assert "\x1b[31m\n" not in text
+
+
+def test_a_narrow_terminal_has_room_for_the_words_and_a_plain_one_for_the_spinner() -> None:
+    out = StringIO()
+    shown(BarDisplay(Console(file=out, force_terminal=True, width=40, legacy_windows=False)), [HALF])
+    text = out.getvalue()
+    assert "half" in text
+    assert "0:00:0" not in text
+    assert "\u280b" in text
+    plain = TextIOWrapper(BytesIO(), encoding="ascii", write_through=True)
+    shown(BarDisplay(Console(file=plain, force_terminal=True, width=40, legacy_windows=False)), [HALF])
 
 
 def test_each_bar_update_changes_its_words() -> None:

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from platform_core.job_events import encode_job_event, job_domain, make_started_event
 from platform_core.json_values import encode_json
 
-from jobs_api.client.api import JobsApi, RefusedError, ServerUnreachableError
+from jobs_api.client.api import JobsApi
+from jobs_api.client.connection import Connection
+from jobs_api.client.errors import RefusedError, ServerUnreachableError
 from jobs_api.client.following import Update, follow
 from jobs_api.client.server_events import ServerEvent, parse_server_events
 
@@ -51,7 +53,8 @@ def api_that(answers: list[httpx.Response | Exception]) -> JobsApi:
             raise given_answer
         return given_answer
 
-    return JobsApi(httpx.Client(base_url="http://jobs.test", transport=httpx.MockTransport(answer)))
+    http = httpx.Client(base_url="http://jobs.test", transport=httpx.MockTransport(answer))
+    return JobsApi(Connection(http))
 
 
 def kinds(updates: list[Update]) -> list[str]:

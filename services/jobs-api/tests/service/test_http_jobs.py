@@ -286,8 +286,9 @@ def test_a_repeat_tells_how_the_job_is_by_now(service: Service) -> None:
 
 def test_the_same_key_with_another_body_is_a_conflict(service: Service) -> None:
     headers = {"Idempotency-Key": "order-7"}
-    service["http"].post("/v1/jobs", json=BODY, headers=headers)
+    first = service["http"].post("/v1/jobs", json=BODY, headers=headers)
     other = service["http"].post("/v1/jobs", json={**BODY, "user_id": 8}, headers=headers)
+    assert other.headers["location"] == first.headers["location"]
     problem = json_of(other)
     assert (other.status_code, problem["type"]) == (409, "urn:jobs-api:idempotency-conflict")
     assert "Idempotency-Key" in str(problem["detail"])

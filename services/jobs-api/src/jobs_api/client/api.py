@@ -1,98 +1,38 @@
-"""The API as the client sees it: one method a request, answers decoded, two kinds of error."""
+"""The API as the client sees it: one method a request."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Final, NotRequired, TypedDict, TypeVar
-from urllib.parse import urlsplit
+from typing import BinaryIO, Final, TypedDict, TypeVar
+from urllib.parse import quote
 
-import httpx
-from platform_core.errors import DecodeError, PlatformError
-from platform_core.job_events import ErrorKind
-from platform_core.job_types import JobStatusLiteral
-from platform_core.json_values import JsonObject, decode_as, encode_json
+from platform_core.errors import DecodeError
+from platform_core.json_values import JsonObject, JsonValue, convert_as, decode_json, encode_json, type_name
 
+from jobs_api.client.connection import CHUNK_BYTES, Connection, Download, decoded, no_jobs_api
+from jobs_api.client.documents import Job, JobLog, JobPage, JobType, Uploaded
 from jobs_api.client.server_events import ServerEvent, parse_server_events
 
-CHUNK_BYTES: Final = 256 * 1024
-CONNECT_SECONDS: Final = 5.0
-ANSWER_SECONDS: Final = 60.0
 SILENCE_SECONDS: Final = 30.0
 """An event stream that says nothing for this long is dead: the server sends a sign of life every ten."""
 
-LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+JSON_BODY: Final = {"Content-Type": "application/json"}
+OK: Final = 200
 
 
-class Job(TypedDict):
-    """What the client reads of a job's record; the API's document has more."""
+class Submitted(TypedDict):
+    """A job that was submitted; `repeated` if it was so before, under the same idempotency key."""
 
-    domain: str
-    job_id: str
-    status: JobStatusLiteral
-    progress: int
-    message: str | None
-    error: str | None
-    created_at: str
-    job_type: NotRequired[str]
-    attempt_count: NotRequired[int]
-    max_attempts: NotRequired[int]
-    started_at: NotRequired[str]
-    finished_at: NotRequired[str]
-    run_after: NotRequired[str]
-    result_id: NotRequired[str]
-    result_bytes: NotRequired[int]
-    error_kind: NotRequired[ErrorKind]
+    job: Job
+    repeated: bool
 
 
-class Uploaded(TypedDict):
-    """What the API says of a file it took."""
+class KnownType(TypedDict):
+    """A job type: what the client reads of it, the schema of its payload, and all that the API gave."""
 
-    file_id: str
-    name: str
-    bytes: int
-
-
-class _Fault(TypedDict):
-    field: str
-    detail: str
-
-
-class _Problem(TypedDict):
-    detail: str
-    errors: NotRequired[list[_Fault]]
-
-
-class ServerUnreachableError(PlatformError):
-    """The API does not answer, or what answers is no jobs API: the address or the server is at fault."""
-
-
-class RefusedError(PlatformError):
-    """The API answered and refused; the message says why, in its words.
-
-    Attributes:
-        status: the HTTP status.
-    """
-
-    def __init__(self, message: str, *, status: int) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-class Download:
-    """A file on its way to the client.
-
-    Attributes:
-        size: its size in bytes; None when the server did not say.
-    """
-
-    def __init__(self, response: httpx.Response) -> None:
-        self._response = response
-        length: str = response.headers.get("content-length", "")
-        self.size = int(length) if length.isdigit() else None
-
-    def chunks(self) -> Iterator[bytes]:
-        """Give the content, once."""
-        yield from self._response.iter_bytes(CHUNK_BYTES)
+    about: JobType
+    schema: JsonObject
+    document: JsonObject
 
 
 class JobsApi:
@@ -101,15 +41,15 @@ class JobsApi:
     Every method raises `ServerUnreachableError` and `RefusedError`.
 
     Args:
-        http: the vendor's client, with the API's address as its base.
+        connection: the way to it.
     """
 
-    def __init__(self, http: httpx.Client) -> None:
-        self._http = http
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
     def page_url(self, domain: str, job_id: str) -> str:
         """Return the address of a job's page, for a browser."""
-        return f"{str(self._http.base_url).rstrip('/')}/jobs/{domain}/{job_id}"
+        return f"{self._connection.address}/jobs/{domain}/{job_id}"
 
     def upload(self, path: Path, on_bytes: Callable[[int], None]) -> Uploaded:
         """Send a local file.
@@ -121,115 +61,177 @@ class JobsApi:
         Raises:
             OSError: the file can't be read.
         """
+        headers = {"Content-Type": "application/octet-stream"}
         with path.open("rb") as source:
-            size = path.stat().st_size
+            # How much will come out of a pipe nobody knows.
+            if path.is_file():
+                headers["Content-Length"] = str(path.stat().st_size)
 
             def chunks() -> Iterator[bytes]:
-                while chunk := source.read(CHUNK_BYTES):
+                while chunk := _read(source, path):
                     yield chunk
                     on_bytes(len(chunk))
 
-            text = self._call(
-                "POST",
-                "/v1/files",
-                params={"name": path.name},
-                content=chunks(),
-                headers={"Content-Type": "application/octet-stream", "Content-Length": str(size)},
+            params = {"name": _unicode_name(path)}
+            answer = self._connection.call(
+                "POST", "/v1/files", params=params, content=chunks(), headers=headers
             )
-        return _decoded(text, Uploaded)
+        return decoded(answer.content, Uploaded)
 
-    def submit(self, body: JsonObject) -> Job:
-        """Submit a job."""
+    def submit(self, body: JsonObject, idempotency_key: str | None = None) -> Submitted:
+        """Submit a job.
+
+        Args:
+            body: the request.
+            idempotency_key: the same for every attempt to submit one job; 1 to 255 visible ASCII characters.
+        """
+        headers = {**JSON_BODY}
+        if idempotency_key is not None:
+            headers["Idempotency-Key"] = idempotency_key
         content = encode_json(body).encode()
-        return _decoded(
-            self._call("POST", "/v1/jobs", content=content, headers={"Content-Type": "application/json"}), Job
-        )
+        answer = self._connection.call("POST", "/v1/jobs", content=content, headers=headers)
+        return {"job": decoded(answer.content, Job), "repeated": answer.status_code == OK}
+
+    def file_of_job(self, path: str) -> str:
+        """Return the id of the file that a job works on; empty if it works on none.
+
+        Args:
+            path: of the job, as the API gave it.
+        """
+        payload = _object(self._text(path)).get("payload")
+        file_id = payload.get("file_id") if isinstance(payload, dict) else None
+        return file_id if isinstance(file_id, str) else ""
+
+    def file_digest(self, file_id: str) -> str:
+        """Return the SHA-256 of a stored file, in hexadecimal."""
+        answer = self._connection.call("HEAD", f"/v1/files/{quote(file_id, safe='')}")
+        tag: str = answer.headers.get("etag", "")
+        return tag.strip('"')
 
     def job_text(self, domain: str, job_id: str) -> str:
         """Return a job's record as the JSON text that the API gave."""
-        return self._call("GET", f"/v1/jobs/{domain}/{job_id}").decode()
+        return self._text(job_path(domain, job_id))
 
     def job(self, domain: str, job_id: str) -> Job:
         """Return a job's record."""
-        return _decoded(self.job_text(domain, job_id), Job)
+        return decoded(self.job_text(domain, job_id), Job)
 
-    @contextmanager
-    def result(self, domain: str, job_id: str) -> Iterator[Download]:
+    def jobs(self, filters: Mapping[str, str]) -> JobPage:
+        """Return a page of the list of jobs.
+
+        Args:
+            filters: the parameters of the query, `limit` and `cursor` among them.
+        """
+        document = _object(self._text("/v1/jobs", filters))
+        documents = _objects(document.get("jobs"), "jobs")
+        page: JobPage = {"jobs": [_converted(each, Job) for each in documents], "documents": documents}
+        cursor = document.get("next_cursor")
+        if isinstance(cursor, str):
+            page["next_cursor"] = cursor
+        return page
+
+    def log(self, domain: str, job_id: str, after: str | None, limit: int) -> JobLog:
+        """Return lines of a job's log, oldest first.
+
+        Args:
+            domain: the job's domain.
+            job_id: the job.
+            after: the id of the last line that is known already.
+            limit: how many at most.
+        """
+        params = {"limit": str(limit)} if after is None else {"limit": str(limit), "after": after}
+        return decoded(self._text(f"{job_path(domain, job_id)}/log", params), JobLog)
+
+    def act(self, domain: str, job_id: str, action: str) -> str:
+        """Do something to a job (`cancel`, `retry`); return its record as the JSON text that the API gave."""
+        return self._connection.call("POST", f"{job_path(domain, job_id)}/{action}").text
+
+    def statistics_text(self, params: Mapping[str, str]) -> str:
+        """Return the statistics as the JSON text that the API gave."""
+        return self._text("/v1/stats", params)
+
+    def job_types(self) -> list[KnownType]:
+        """Return the job types that the API takes."""
+        documents = _objects(_object(self._text("/v1/job-types")).get("job_types"), "job_types")
+        return [
+            {
+                "about": _converted(document, JobType),
+                "schema": _as_object(document.get("payload_schema"), "payload_schema"),
+                "document": document,
+            }
+            for document in documents
+        ]
+
+    def preferences(self, user_id: str) -> JsonObject:
+        """Return a user's notification preferences; an empty object where there are none."""
+        return _object(self._text(_preferences_path(user_id)))
+
+    def set_preferences(self, user_id: str, document: JsonObject) -> JsonObject:
+        """Replace a user's notification preferences; return them as stored."""
+        content = encode_json(document).encode()
+        answer = self._connection.call("PUT", _preferences_path(user_id), content=content, headers=JSON_BODY)
+        return _object(answer.text)
+
+    def result(self, domain: str, job_id: str) -> AbstractContextManager[Download]:
         """Open a job's result."""
-        with self._stream(f"/v1/jobs/{domain}/{job_id}/result", ANSWER_SECONDS) as response:
-            yield Download(response)
+        return self._connection.stream(f"{job_path(domain, job_id)}/result")
 
     def events(self, domain: str, job_id: str) -> Iterator[ServerEvent]:
         """Give a job's events as they come, until the server ends the stream."""
-        with self._stream(f"/v1/jobs/{domain}/{job_id}/events", SILENCE_SECONDS) as response:
-            yield from parse_server_events(response.iter_lines())
+        with self._connection.stream(f"{job_path(domain, job_id)}/events", SILENCE_SECONDS) as answer:
+            yield from parse_server_events(answer.lines())
 
-    def _call(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Mapping[str, str] | None = None,
-        content: bytes | Iterator[bytes] | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> bytes:
-        with self._reaching():
-            response = self._http.request(method, path, params=params, content=content, headers=headers)
-        _raise_if_refused(response)
-        return response.content
-
-    @contextmanager
-    def _stream(self, path: str, silence_seconds: float) -> Iterator[httpx.Response]:
-        timeout = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS, read=silence_seconds)
-        with self._reaching(), self._http.stream("GET", path, timeout=timeout) as response:
-            if response.is_error:
-                response.read()
-            _raise_if_refused(response)
-            yield response
-
-    @contextmanager
-    def _reaching(self) -> Iterator[None]:
-        try:
-            yield
-        except httpx.TransportError as error:
-            why = str(error) or type(error).__name__
-            raise ServerUnreachableError(
-                f"The jobs API at {self._http.base_url} does not answer ({why}). Is it running, and is "
-                "JOBS_API_URL right?"
-            ) from None
+    def _text(self, path: str, params: Mapping[str, str] | None = None) -> str:
+        return self._connection.call("GET", path, params=params).content.decode("utf-8", "replace")
 
 
-def open_http(api_url: str) -> httpx.Client:
-    """Return a client for the API at `api_url`."""
-    return httpx.Client(
-        base_url=api_url,
-        timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
-        # A proxy of the environment can't reach this machine's own loopback.
-        trust_env=urlsplit(api_url).hostname not in LOOPBACK_HOSTS,
-    )
+def job_path(domain: str, job_id: str) -> str:
+    """Return the path of a job; whatever stands in its name stays within its part of the path."""
+    return f"/v1/jobs/{quote(domain, safe='')}/{quote(job_id, safe='')}"
+
+
+def _preferences_path(user_id: str) -> str:
+    return f"/v1/users/{quote(user_id, safe='')}/notification-preferences"
+
+
+def _read(source: BinaryIO, path: Path) -> bytes:
+    try:
+        return source.read(CHUNK_BYTES)
+    except OSError as error:
+        # A fault while reading does not say of what.
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _unicode_name(path: Path) -> str:
+    """Return a file's name as text; on some disks a name is any bytes."""
+    return path.name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _object(text: str) -> JsonObject:
+    try:
+        value = decode_json(text)
+    except DecodeError as error:
+        raise no_jobs_api(error) from None
+    return _as_object(value, "$")
+
+
+def _as_object(value: JsonValue, name: str) -> JsonObject:
+    if not isinstance(value, dict):
+        raise no_jobs_api(DecodeError(name, "object", type_name(value)))
+    return value
+
+
+def _objects(value: JsonValue, name: str) -> list[JsonObject]:
+    if not isinstance(value, list):
+        raise no_jobs_api(DecodeError(name, "array", type_name(value)))
+    return [_as_object(each, name) for each in value]
 
 
 T = TypeVar("T")
 
 
-def _decoded(text: str | bytes, target: type[T]) -> T:
+def _converted(document: JsonObject, target: type[T]) -> T:
     try:
-        return decode_as(text, target)
+        return convert_as(document, target)
     except DecodeError as error:
-        raise ServerUnreachableError(
-            f"What answers is no jobs API that this client knows ({error}). Is JOBS_API_URL right?"
-        ) from None
-
-
-def _raise_if_refused(response: httpx.Response) -> None:
-    if not response.is_error:
-        return
-    try:
-        problem = decode_as(response.content, _Problem)
-    except DecodeError:
-        raise ServerUnreachableError(
-            f"{response.url} answered {response.status_code}, and not as a jobs API does. "
-            "Is JOBS_API_URL right?"
-        ) from None
-    lines = [f"{fault['field']}: {fault['detail']}" for fault in problem.get("errors", [])]
-    raise RefusedError("\n".join(lines) or problem["detail"], status=response.status_code)
+        raise no_jobs_api(error) from None

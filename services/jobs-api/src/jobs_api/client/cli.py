@@ -2,109 +2,99 @@
 
 import os
 import sys
-import threading
-from collections.abc import Mapping, Sequence
-from typing import Final, TextIO
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
-from platform_core.clock import SystemClock
 from platform_core.errors import PlatformError
-from platform_core.notifications import EVENT_WORDS
 from rich.console import Console
 
-from jobs_api.client import commands
-from jobs_api.client.api import JobsApi, RefusedError, ServerUnreachableError, open_http
-from jobs_api.client.arguments import Arguments, parse_arguments
-from jobs_api.client.commands import NOT_FOUND, Following, Submission, Terminal
-from jobs_api.client.results import check_target
-from jobs_api.settings import read_client_settings
-
-EXIT_USAGE: Final = 2
-EXIT_UNREACHABLE: Final = 3
-EXIT_INTERRUPTED: Final = 130
-
-PLAIN_WIDTH: Final = 120
-"""How wide tables are when nobody's terminal says."""
+from jobs_api.client.commands import COMMANDS
+from jobs_api.client.connection import open_http
+from jobs_api.client.errors import RefusedError, ServerUnreachableError, StoppedError
+from jobs_api.client.exit_codes import (
+    EXIT_BROKEN_PIPE,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_UNREACHABLE,
+    EXIT_USAGE,
+)
+from jobs_api.client.parsing import parse_command
+from jobs_api.client.session import OpenHttp, Session
+from jobs_api.client.terminal import Terminal, drop_output, make_streams_safe, tell, this_terminal
+from jobs_api.client.words import visible_lines
 
 SERVER_FAULT: Final = 500
 
 
 def main() -> None:
     """Run the command."""
+    make_streams_safe()
     sys.exit(run(sys.argv[1:], os.environ))
 
 
-def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Run the command; return the exit code."""
-    out, err = _console(stderr=False), _console(stderr=True)
-    terminal: Terminal = {
-        "out": out,
-        "err": err,
-        "clock": SystemClock(),
-        "wait": threading.Event().wait,
-    }
+def run(
+    arguments: Sequence[str],
+    environ: Mapping[str, str],
+    *,
+    open_connection: OpenHttp = open_http,
+    open_terminal: Callable[[], Terminal] = this_terminal,
+) -> int:
+    """Run the command; return the exit code.
+
+    Args:
+        arguments: the command line, without the program's name.
+        environ: the environment.
+        open_connection: opens the connection to the API.
+        open_terminal: returns the terminal.
+    """
+    terminal = open_terminal()
+    err = terminal["err"]
     try:
-        parsed = parse_arguments(arguments)
-        settings = read_client_settings(environ)
-        with open_http(settings["api_url"]) as http:
-            return _run_command(parsed, JobsApi(http), terminal)
-    except ServerUnreachableError as error:
-        return _fail(err, str(error), EXIT_UNREACHABLE)
-    except RefusedError as error:
-        return _fail(err, str(error), EXIT_UNREACHABLE if error.status >= SERVER_FAULT else EXIT_USAGE)
-    except PlatformError as error:
-        return _fail(err, str(error), EXIT_USAGE)
+        with Session(terminal, environ, open_connection) as session:
+            code = _act(arguments, session)
+        # What could not be written is told here, and not by the interpreter when all is over.
+        terminal["out"].file.flush()
+        return code
+    except BrokenPipeError:
+        # Whoever read the output has seen enough, as `head` does.
+        drop_output()
+        return EXIT_BROKEN_PIPE
+    except KeyboardInterrupt:
+        return _fail(err, "stopped", EXIT_INTERRUPTED)
+    except UnicodeEncodeError:
+        return _fail(err, "an argument is no UTF-8 text", EXIT_USAGE)
     except OSError as error:
         place: object = error.filename
+        if place is None:
+            # The output can't be written; what is left of it would be tried again at the end.
+            drop_output()
+            return _fail(err, f"the output can't be written: {error.strerror}", EXIT_USAGE)
         return _fail(err, f"{place}: {error.strerror}", EXIT_USAGE)
-    except KeyboardInterrupt:
-        return _fail(err, "stopped watching; the job itself goes on", EXIT_INTERRUPTED)
+    except PlatformError as error:
+        return _fail(err, str(error), _exit_code(error))
 
 
-def _run_command(parsed: Arguments, api: JobsApi, terminal: Terminal) -> int:
-    following: Following = {"json": parsed.json}
-    if parsed.output is not None:
-        check_target(parsed.output)
-        following["output"] = parsed.output
-    match parsed.command:
-        case "submit":
-            submitted = commands.submit(api, terminal, _submission(parsed))
-            if not parsed.watch:
-                return commands.print_submitted(terminal, submitted, json=parsed.json)
-            return commands.watch(api, terminal, submitted["domain"], submitted["job_id"], following)
-        case _:
-            return _look_at_job(parsed, api, terminal, following)
-
-
-def _look_at_job(parsed: Arguments, api: JobsApi, terminal: Terminal, following: Following) -> int:
+def _act(arguments: Sequence[str], session: Session) -> int:
     try:
-        if parsed.command == "watch":
-            return commands.watch(api, terminal, *parsed.job, following)
-        return commands.show(api, terminal, *parsed.job, json=parsed.json)
-    except RefusedError as error:
-        if error.status == NOT_FOUND and not parsed.has_domain:
-            hint = "(for another domain: DOMAIN/JOB_ID)"
-            raise RefusedError(f"{error} {hint}", status=error.status) from None
-        raise
+        action = parse_command(COMMANDS, arguments)
+    except SystemExit as stop:
+        # The parser has printed what was to be said: the help, or what is wrong.
+        return EXIT_USAGE if stop.code else EXIT_OK
+    return action(session)
 
 
-def _submission(parsed: Arguments) -> Submission:
-    submission: Submission = {
-        "job_type": parsed.job_type,
-        "path": parsed.file,
-        "options": parsed.options,
-        "user_id": parsed.user_id,
-        "on": EVENT_WORDS if parsed.on is None else parsed.on,
-    }
-    if parsed.email is not None:
-        submission["email"] = parsed.email
-    return submission
-
-
-def _console(*, stderr: bool) -> Console:
-    stream: TextIO = sys.stderr if stderr else sys.stdout
-    return Console(file=stream, width=None if stream.isatty() else PLAIN_WIDTH, highlight=False)
+def _exit_code(error: PlatformError) -> int:
+    match error:
+        case ServerUnreachableError():
+            return EXIT_UNREACHABLE
+        case RefusedError():
+            return EXIT_UNREACHABLE if error.status >= SERVER_FAULT else EXIT_USAGE
+        case StoppedError():
+            return EXIT_INTERRUPTED
+        case _:
+            return EXIT_USAGE
 
 
 def _fail(err: Console, message: str, code: int) -> int:
-    err.print(f"jobs: {message}", markup=False, soft_wrap=True)
+    tell(err, f"jobs: {visible_lines(message)}")
     return code

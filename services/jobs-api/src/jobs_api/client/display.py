@@ -10,14 +10,17 @@ from platform_core.job_events import is_completed, is_progress, is_started
 from platform_core.json_values import encode_json
 from platform_notify.plain_words import human_size
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from jobs_api.client.api import Job
+from jobs_api.client.documents import Job
 from jobs_api.client.following import Update
+from jobs_api.client.terminal import spinner_name
 from jobs_api.client.words import visible
 
 WHOLE: Final = 100
+ROOM_FOR_TIME: Final = 60
+"""In a terminal narrower than this the words are worth more than the time."""
 
 
 class Display(Protocol):
@@ -82,14 +85,16 @@ class BarDisplay:
     """
 
     def __init__(self, console: Console) -> None:
-        self._progress = Progress(
-            SpinnerColumn(),
+        columns: list[ProgressColumn] = [
+            SpinnerColumn(spinner_name(console)),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f} %"),
             TimeElapsedColumn(),
             TextColumn("{task.description}", markup=False),
-            console=console,
-        )
+        ]
+        if console.width < ROOM_FOR_TIME:
+            columns = [column for column in columns if not isinstance(column, TimeElapsedColumn)]
+        self._progress = Progress(*columns, console=console)
         self._task = self._progress.add_task("", total=WHOLE)
 
     def __enter__(self) -> Self:

@@ -8,7 +8,9 @@ from platform_core.event_families import KnownEventV1, decode_event
 from platform_core.job_types import is_outcome
 from platform_core.json_values import decode_as
 
-from jobs_api.client.api import Job, JobsApi, ServerUnreachableError
+from jobs_api.client.api import JobsApi
+from jobs_api.client.documents import Job
+from jobs_api.client.errors import ServerUnreachableError
 from jobs_api.client.server_events import ServerEvent
 
 RECONNECT_SECONDS: Final = 1.0

@@ -10,14 +10,24 @@ import msgspec
 from platform_core.errors import DecodeError
 from platform_core.json_values import JsonValue, decode_as, decode_json, encode_json
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from jobs_api.client.api import Download
+from jobs_api.client.connection import Download
+from jobs_api.client.tables import Column, print_table
 from jobs_api.client.words import visible
 
 SMALL_BYTES: Final = 64 * 1024
 """A result up to this size is printed; a larger one is better saved."""
+
+COLUMNS: Final[tuple[Column, ...]] = (
+    {"heading": "COLUMN"},
+    {"heading": "TYPE"},
+    {"heading": "NULLS", "right": True},
+    {"heading": "DISTINCT", "right": True},
+    {"heading": "MIN", "right": True, "shrinks": True},
+    {"heading": "MAX", "right": True, "shrinks": True},
+    {"heading": "MEAN", "right": True},
+)
 
 
 class _Column(TypedDict):
@@ -88,7 +98,8 @@ def print_result(console: Console, content: bytes) -> None:
         _print_text(console, content)
     else:
         console.print(Text(f"{statistics['rows']:,} rows"))
-        console.print(_table(statistics["columns"]))
+        rows = [[Text(cell) for cell in _cells(column)] for column in statistics["columns"]]
+        print_table(console, COLUMNS, rows)
 
 
 def print_exact(console: Console, content: bytes) -> None:
@@ -108,17 +119,6 @@ def _print_text(console: Console, content: bytes) -> None:
         text = content.decode("utf-8", "replace")
     for line in text.splitlines():
         console.print(Text(visible(line)), soft_wrap=True)
-
-
-def _table(columns: list[_Column]) -> Table:
-    table = Table()
-    for heading in ("column", "type"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("nulls", "distinct", "min", "max", "mean"):
-        table.add_column(heading, justify="right", overflow="fold")
-    for column in columns:
-        table.add_row(*(Text(cell) for cell in _cells(column)))
-    return table
 
 
 def _cells(column: _Column) -> Iterator[str]:

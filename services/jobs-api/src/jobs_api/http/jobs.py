@@ -56,7 +56,13 @@ def job_routes(services: Services) -> Router:
             raise submission_unknown(location) from error
         except IdempotencyConflictError as error:
             raise ProblemError(
-                {"status": 409, "word": "idempotency-conflict", "detail": f"Idempotency-Key: {error}"}
+                {
+                    "status": 409,
+                    "word": "idempotency-conflict",
+                    "detail": f"Idempotency-Key: {error}",
+                    # So that whoever asks can see what the key stands for.
+                    "headers": {"Location": location},
+                }
             ) from error
         headers = {"Location": location} | ({} if is_new else {"Idempotency-Replayed": "true"})
         return json_response(job_document(domain, record), status=201 if is_new else 200, headers=headers)
