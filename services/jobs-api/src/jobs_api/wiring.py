@@ -10,10 +10,10 @@ from platform_core.clock import SystemClock
 from platform_core.job_events import default_events_channel
 from platform_core.logging import configure_logging, get_logger
 from platform_core.queues import FILES_QUEUE
-from platform_workers.event_history import EventHistory
 from platform_notify.preference_store import PreferenceStore
 from platform_notify.providers.secret import Secret
 from platform_notify.unsubscribe import UnsubscribeTokens
+from platform_workers.event_history import EventHistory
 from platform_workers.event_subscriber import LiveEvents
 from platform_workers.job_control import make_job_control
 from platform_workers.redis import RedisClient, connect

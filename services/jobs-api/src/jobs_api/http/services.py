@@ -5,9 +5,9 @@ from typing import TypedDict
 
 from platform_core.job_events import JobDomain
 from platform_core.logging import Logger
-from platform_workers.job_control import JobControl
 from platform_notify.preference_store import PreferenceStore
 from platform_notify.unsubscribe import UnsubscribeTokens
+from platform_workers.job_control import JobControl
 from platform_workers.redis import RedisClient
 from platform_workers.submission import JobSubmitter
 
