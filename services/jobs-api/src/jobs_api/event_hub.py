@@ -106,12 +106,10 @@ class EventHub:
 
     async def is_ready(self, patience: float) -> bool:
         """Wait up to `patience` seconds until Redis was found for the first time; also when it closes."""
-        try:
-            async with asyncio.timeout(patience):
-                await self._found.wait()
-        except TimeoutError:
-            return False
-        return True
+        waiting = asyncio.create_task(self._found.wait())
+        await asyncio.wait([waiting], timeout=patience)
+        waiting.cancel()
+        return self._found.is_set()
 
     @contextmanager
     def listen(self, wanted: Wanted, *, since: Positions | None = None) -> Iterator[Listener]:
