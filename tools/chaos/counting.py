@@ -27,8 +27,8 @@ LIVES_FOR_EVER: Final = re.compile(
     r"|user:[^:]+:notification_preferences"
     r"|rq:.+"
 )
-"""Keys that have no time to live: indexes, the bounded logs, the sets of waiting and dead deliveries, what users
-have chosen, and what RQ keeps for itself."""
+"""Keys that have no time to live: indexes, the bounded logs, the sets of waiting and dead deliveries, what
+users have chosen, and what RQ keeps for itself."""
 
 FINAL: Final = frozenset({"completed", "failed", "cancelled"})
 
