@@ -160,7 +160,7 @@ async def measure(
     for client in clients:
         transport, _ = await loop.create_connection(partial(same, client), "127.0.0.1", port)
         query = "" if client.user_id is None else f"?user_id={client.user_id}"
-        transport.write(f"GET /v1/events{query} HTTP/1.1\r\nHost: bench\r\n\r\n".encode())
+        transport.write(f"GET /v1/events{query} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         transports.append(transport)
     async with asyncio.timeout(PATIENCE):
         for _ in clients:

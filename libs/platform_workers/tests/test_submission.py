@@ -57,6 +57,17 @@ def test_a_minimal_request_makes_a_whole_record(
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("user_id", [2**63 - 1, -(2**63), 0])
+def test_every_number_of_64_bits_is_a_user(
+    redis: RedisClient, store: JobRecordStore, registry: HandlerRegistry, user_id: int
+) -> None:
+    submitter = JobSubmitter(store=store, queue=FakeQueue(redis), registry=registry)
+    record = submitter.submit({**REQUEST, "user_id": user_id})
+    loaded = store.load(record["job_id"])
+    assert loaded is not None
+    assert loaded["user_id"] == user_id
+
+
 def test_everything_asked_for_is_stored_as_given(
     redis: RedisClient, store: JobRecordStore, registry: HandlerRegistry, clock: FakeClock
 ) -> None:
@@ -91,6 +102,7 @@ def test_everything_asked_for_is_stored_as_given(
         ),
         ({**REQUEST, "max_attempts": 0}, "$.max_attempts"),
         ({**REQUEST, "user_id": 2**63}, "$.user_id"),
+        ({**REQUEST, "user_id": -(2**63) - 1}, "$.user_id"),
     ],
 )
 def test_a_fault_is_named_and_nothing_is_written(

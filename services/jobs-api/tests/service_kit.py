@@ -1,26 +1,37 @@
 """The running API for tests: a real server in a thread, a store in a folder, jobs moved by hand."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypedDict
 
 import httpx
+from fakeredis import FakeServer
+from platform_core.clock import Clock, SystemClock
 from platform_core.job_events import default_events_channel
 from platform_core.json_values import JsonObject, JsonValue, decode_json
 from platform_notify.providers.secret import Secret
+from platform_workers.errors import RedisUnavailableError
 from platform_workers.job_context import JobContext, make_job_context
 from platform_workers.redis import RedisClient
 
 from jobs_api.object_store import FileStore, open_file_store
 from jobs_api.registry import FILES
 from jobs_api.server import ApiServer, make_server
+from jobs_api.settings import AccessSettings
 from jobs_api.wiring import assemble_api, new_file_id
 
 CSV = b"a,b\n1,x\n2,y\n2,y\n"
 SIGNING = Secret("s" * 32)
 PATIENCE = 20.0
+SYSTEM_CLOCK = SystemClock()
+HONEST: AccessSettings = {
+    "max_requests_per_second": 0,
+    "max_event_streams": 1000,
+    "max_event_streams_per_key": 1000,
+    "cors_origins": (),
+}
 
 
 class Service(TypedDict):
@@ -33,6 +44,19 @@ class Service(TypedDict):
     server: ApiServer
 
 
+def nothing() -> None:
+    """Do nothing."""
+
+
+def losing(memory: FakeServer) -> Callable[[], None]:
+    """Return what takes a fake Redis away."""
+
+    def lose() -> None:
+        memory.connected = False
+
+    return lose
+
+
 @contextmanager
 def running_api(
     redis: RedisClient,
@@ -40,17 +64,32 @@ def running_api(
     *,
     max_upload_bytes: int = 10_000_000,
     heartbeat: float = 60.0,
+    access: AccessSettings = HONEST,
+    local: bool = True,
+    clock: Clock = SYSTEM_CLOCK,
+    trusted_proxies: Sequence[str] = (),
+    prepare: Callable[[], None] = nothing,
     unsubscribe_secret: Secret | None = SIGNING,
 ) -> Iterator[Service]:
-    """Serve the API on a free port while the block runs."""
+    """Serve the API on a free port while the block runs; open, as long as no key is made.
+
+    `prepare` is called when the keys were read and before anything is served.
+    """
     api = assemble_api(
         redis,
         files,
         max_upload_bytes=max_upload_bytes,
         heartbeat_seconds=heartbeat,
+        access=access,
+        local=local,
+        clock=clock,
         unsubscribe_secret=unsubscribe_secret,
     )
-    server = make_server(api["app"], api["hub"], host="127.0.0.1", port=0)
+    # As `jobs-api serve` does; so that the line about it is not in the output of a test.
+    with suppress(RedisUnavailableError):
+        api["ring"].read()
+    prepare()
+    server = make_server(api["app"], api["hub"], host="127.0.0.1", port=0, trusted_proxies=trusted_proxies)
     thread = threading.Thread(target=server.run, name="api")
     thread.start()
     try:

@@ -160,7 +160,7 @@ class JobSubmitter:
             decode_context(request["context"])
         if "notifications" in request:
             decode_notifications(request["notifications"])
-        if abs(request["user_id"]) > MAX_USER_ID:
+        if not -MAX_USER_ID - 1 <= request["user_id"] <= MAX_USER_ID:
             raise DecodeError("$.user_id", "int of 64 bits", "int")
         if request.get("max_attempts", 1) < 1:
             raise DecodeError("$.max_attempts", "int >= 1", "int")

@@ -1,14 +1,17 @@
 """Runs the application in uvicorn, and stops it without cutting anybody off."""
 
+import asyncio
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from types import FrameType
 from typing import Final
 
 import uvicorn
 from litestar import Litestar
 from typing_extensions import override
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from jobs_api.event_hub import EventHub
 
@@ -19,6 +22,47 @@ MAX_SOCKET_MESSAGE_BYTES: Final = 1024
 """The longest message a WebSocket client may send; there is no use for any."""
 
 LOOP: Final = "asyncio" if sys.platform == "win32" else "uvloop"
+
+MAX_HEAD_BYTES: Final = 64 * 1024
+"""How much is kept of a request whose headers have not ended. Headers that end below this, and are too
+large all the same, get a clear answer in `jobs_api.http.gate`."""
+
+_HEAD_TOO_LARGE: Final = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n"
+    b"content-type: application/problem+json\r\ncontent-length: %d\r\n\r\n%s"
+)
+_PROBLEM: Final = (
+    b'{"type":"urn:jobs-api:headers-too-large","title":"Request Header Fields Too Large","status":431,'
+    b'"detail":"The headers are too large."}'
+)
+
+
+class HeadLimitedProtocol(HttpToolsProtocol):
+    """Uvicorn's HTTP, which by itself would keep headers without end."""
+
+    _in_head = True
+    _head_bytes = 0
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        """Take what the client sent; close the connection when the head of a request grows too large."""
+        self._head_bytes += len(data)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+            self.transport.write(_HEAD_TOO_LARGE % (len(_PROBLEM), _PROBLEM))
+            self.transport.close()
+
+    @override
+    def on_headers_complete(self) -> None:
+        """Note that the head has ended."""
+        self._in_head = False
+        super().on_headers_complete()
+
+    @override
+    def on_message_complete(self) -> None:
+        """Note that another request may begin."""
+        self._in_head, self._head_bytes = True, 0
+        super().on_message_complete()
 
 
 class ApiServer(uvicorn.Server):
@@ -35,15 +79,26 @@ class ApiServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def make_server(app: Litestar, hub: EventHub, *, host: str, port: int) -> ApiServer:
-    """Return a server for the application, not started yet."""
+def make_server(
+    app: Litestar, hub: EventHub, *, host: str, port: int, trusted_proxies: Sequence[str] = ()
+) -> ApiServer:
+    """Return a server for the application, not started yet.
+
+    Args:
+        app: the application.
+        hub: the streams to close at the end.
+        host: where to listen.
+        port: where to listen; 0 takes a free one.
+        trusted_proxies: addresses whose word on the client's address and on https is believed.
+    """
+    protocol: type[asyncio.Protocol] = HeadLimitedProtocol
     config = uvicorn.Config(
         app,
         host=host,
         port=port,
         # Named, so that a missing one is told at once and not replaced by a slower one in silence.
         loop=LOOP,
-        http="httptools",
+        http=protocol,
         ws="websockets-sansio",
         ws_max_size=MAX_SOCKET_MESSAGE_BYTES,
         # Events are small and go to many: compressing each for each client costs more than it saves.
@@ -51,18 +106,22 @@ def make_server(app: Litestar, hub: EventHub, *, host: str, port: int) -> ApiSer
         log_config=None,
         access_log=False,
         server_header=False,
+        # Anybody can send these headers, so nobody is believed by default; uvicorn would believe this
+        # machine.
+        proxy_headers=bool(trusted_proxies),
+        forwarded_allow_ips=[*trusted_proxies],
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     return ApiServer(config, hub)
 
 
-def serve(app: Litestar, hub: EventHub, *, host: str, port: int) -> None:
+def serve(app: Litestar, hub: EventHub, *, host: str, port: int, trusted_proxies: Sequence[str] = ()) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Raises:
         SystemExit: with code 3, by uvicorn, when it can't listen there; it has logged why.
     """
-    server = make_server(app, hub, host=host, port=port)
+    server = make_server(app, hub, host=host, port=port, trusted_proxies=trusted_proxies)
 
     def leave(_number: int, _frame: FrameType | None) -> None:
         server.should_exit = True

@@ -1,5 +1,7 @@
 """Settings of the API, the worker and the client: read once, with all faults in one message."""
 
+import ipaddress
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,12 +27,30 @@ DEFAULT_REDIS_URL: Final = "redis://127.0.0.1:6379/0"
 DEFAULT_API_URL: Final = "http://127.0.0.1:8080"
 GIB: Final = 1024**3
 
+_ORIGIN: Final = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?")
+
 
 class LogSettings(TypedDict):
     """`LOG_LEVEL` and `LOG_FORMAT`."""
 
     level: LogLevel
     json: bool
+
+
+class AccessSettings(TypedDict):
+    """Who may call the API, and how much.
+
+    Attributes:
+        max_requests_per_second: `JOBS_MAX_REQUESTS_PER_SECOND`, of one key or address; 0 for any number.
+        max_event_streams: `JOBS_MAX_EVENT_STREAMS`, open at once in this process.
+        max_event_streams_per_key: `JOBS_MAX_EVENT_STREAMS_PER_KEY`, of one key or address.
+        cors_origins: `JOBS_CORS_ORIGINS`, other web sites whose pages may call the API.
+    """
+
+    max_requests_per_second: int
+    max_event_streams: int
+    max_event_streams_per_key: int
+    cors_origins: tuple[str, ...]
 
 
 class ApiSettings(TypedDict):
@@ -42,6 +62,9 @@ class ApiSettings(TypedDict):
         port: `JOBS_API_PORT`; 0 takes a free one.
         object_store_url: `OBJECT_STORE_URL`, where uploads and results lie.
         max_upload_bytes: `JOBS_MAX_UPLOAD_BYTES`, the largest file that is taken.
+        access: who may call it, and how much.
+        trusted_proxies: `JOBS_TRUSTED_PROXIES`, addresses of proxies whose `X-Forwarded-For` and
+            `X-Forwarded-Proto` are believed.
         unsubscribe_secret: `UNSUBSCRIBE_SECRET`, the same as the notifier's; None if mails have no link to
             stop them.
         log: how the logs look.
@@ -52,8 +75,16 @@ class ApiSettings(TypedDict):
     port: int
     object_store_url: str
     max_upload_bytes: int
+    access: AccessSettings
+    trusted_proxies: tuple[str, ...]
     unsubscribe_secret: Secret | None
     log: LogSettings
+
+
+class KeySettings(TypedDict):
+    """What `jobs-api keys` needs: `REDIS_URL`, the same as the API's."""
+
+    redis_url: str
 
 
 class WorkerSettings(TypedDict):
@@ -101,9 +132,23 @@ def read_api_settings(environ: Mapping[str, str], folder: Path) -> ApiSettings:
         "port": reader.integer("JOBS_API_PORT", 8080, minimum=0, maximum=65_535),
         "object_store_url": _object_store_url(reader, folder),
         "max_upload_bytes": reader.integer("JOBS_MAX_UPLOAD_BYTES", 10 * GIB, minimum=1),
+        "access": _access(reader),
+        "trusted_proxies": _addresses(reader, "JOBS_TRUSTED_PROXIES"),
         "unsubscribe_secret": read_unsubscribe_secret(reader),
         "log": _log(reader),
     }
+    reader.finish()
+    return settings
+
+
+def read_key_settings(environ: Mapping[str, str]) -> KeySettings:
+    """Read what `jobs-api keys` needs.
+
+    Raises:
+        SettingsError: something is wrong; it lists every fault.
+    """
+    reader = SettingsReader(environ)
+    settings: KeySettings = {"redis_url": _redis_url(reader)}
     reader.finish()
     return settings
 
@@ -153,6 +198,41 @@ def read_client_settings(environ: Mapping[str, str]) -> ClientSettings:
 
 def _redis_url(reader: SettingsReader) -> str:
     return reader.url("REDIS_URL", REDIS_SCHEMES, DEFAULT_REDIS_URL)
+
+
+def _access(reader: SettingsReader) -> AccessSettings:
+    return {
+        "max_requests_per_second": reader.integer("JOBS_MAX_REQUESTS_PER_SECOND", 5_000, minimum=0),
+        "max_event_streams": reader.integer("JOBS_MAX_EVENT_STREAMS", 5_000, minimum=1),
+        "max_event_streams_per_key": reader.integer("JOBS_MAX_EVENT_STREAMS_PER_KEY", 2_500, minimum=1),
+        "cors_origins": _origins(reader, "JOBS_CORS_ORIGINS"),
+    }
+
+
+def _origins(reader: SettingsReader, name: str) -> tuple[str, ...]:
+    """Return exact origins. `*` is none: whoever means every site can't have thought of each."""
+    origins = _words(reader, name)
+    if not all(_ORIGIN.fullmatch(origin) for origin in origins):
+        reader.fault(
+            f"{name} must list origins with commas between, each as https://host or https://host:port"
+        )
+    return origins
+
+
+def _addresses(reader: SettingsReader, name: str) -> tuple[str, ...]:
+    addresses = _words(reader, name)
+    for address in addresses:
+        try:
+            ipaddress.ip_network(address)
+        except ValueError:
+            reader.fault(f"{name} must list IP addresses or networks with commas between")
+            break
+    return addresses
+
+
+def _words(reader: SettingsReader, name: str) -> tuple[str, ...]:
+    parts = (reader.optional_text(name) or "").split(",")
+    return tuple(part.strip() for part in parts if part.strip())
 
 
 def _object_store_url(reader: SettingsReader, folder: Path) -> str:

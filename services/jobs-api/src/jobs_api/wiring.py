@@ -6,7 +6,7 @@ from typing import TypedDict
 from uuid import uuid4
 
 from litestar import Litestar
-from platform_core.clock import SystemClock
+from platform_core.clock import Clock, SystemClock
 from platform_core.job_events import default_events_channel
 from platform_core.logging import configure_logging, get_logger
 from platform_core.queues import FILES_QUEUE
@@ -20,23 +20,35 @@ from platform_workers.redis import RedisClient, connect
 from platform_workers.rq_harness import WorkerConfig
 from platform_workers.submission import make_submitter
 
+from jobs_api.access.key_ring import KeyRing
+from jobs_api.access.key_store import KeyStore, SessionStore
+from jobs_api.access.places import StreamPlaces
+from jobs_api.access.rates import TokenBuckets
 from jobs_api.event_feed import EventFeed
 from jobs_api.event_hub import EventHub
 from jobs_api.file_jobs import FileJobs
 from jobs_api.http.app import make_app
 from jobs_api.http.events import HEARTBEAT_SECONDS
+from jobs_api.http.gate import Gate, is_loopback
 from jobs_api.http.services import Services
 from jobs_api.job_records import JobRecords
 from jobs_api.object_store import FileStore, open_file_store
 from jobs_api.registry import FILES, LEFTOVER_AGE, make_registry
-from jobs_api.settings import ApiSettings, LogSettings, WorkerSettings
+from jobs_api.settings import AccessSettings, ApiSettings, LogSettings, WorkerSettings
 
 
 class Api(TypedDict):
-    """The API, ready to be served; `hub` is closed before the server waits for its last answers."""
+    """The API, ready to be served.
+
+    Attributes:
+        app: the application.
+        hub: closed before the server waits for its last answers.
+        ring: the keys; read once before it is served beyond this machine.
+    """
 
     app: Litestar
     hub: EventHub
+    ring: KeyRing
 
 
 def new_file_id() -> str:
@@ -62,6 +74,9 @@ def build_api(settings: ApiSettings) -> Api:
         store,
         max_upload_bytes=settings["max_upload_bytes"],
         heartbeat_seconds=HEARTBEAT_SECONDS,
+        access=settings["access"],
+        local=is_loopback(settings["host"]),
+        clock=SystemClock(),
         unsubscribe_secret=settings["unsubscribe_secret"],
     )
 
@@ -72,11 +87,27 @@ def assemble_api(
     *,
     max_upload_bytes: int,
     heartbeat_seconds: float,
+    access: AccessSettings,
+    local: bool,
+    clock: Clock,
     unsubscribe_secret: Secret | None = None,
 ) -> Api:
-    """Build the API around a Redis connection and a file store; without a secret no mail has a link."""
+    """Build the API around a Redis connection and a file store.
+
+    Args:
+        redis: the connection.
+        store: where files lie.
+        max_upload_bytes: the largest file that is taken.
+        heartbeat_seconds: how long a stream of events may be silent.
+        access: who may call it, and how much.
+        local: whether it is reached from this machine alone, so that it needs no key while there is none.
+        clock: the time, for keys and rates.
+        unsubscribe_secret: signs the links of mails; without it no mail has one.
+    """
     # The API runs no job; of the registry it needs the payload types and the limits.
     registry = make_registry(make_file_jobs(store, Path(tempfile.gettempdir())))
+    sessions = SessionStore(redis)
+    ring = KeyRing(KeyStore(redis), local=local, clock=clock, logger=get_logger("jobs_api.access"))
     history = EventHistory(redis)
     feed = EventFeed(LiveEvents(redis), history, clock=SystemClock())
     hub = EventHub(feed, history, logger=get_logger("jobs_api.event_hub"))
@@ -91,9 +122,23 @@ def assemble_api(
         "hub": hub,
         "max_upload_bytes": max_upload_bytes,
         "heartbeat_seconds": heartbeat_seconds,
+        "gate": Gate(
+            {
+                "ring": ring,
+                "sessions": sessions,
+                "buckets": TokenBuckets(access["max_requests_per_second"], clock=clock),
+                "places": StreamPlaces(
+                    in_all=access["max_event_streams"], for_one=access["max_event_streams_per_key"]
+                ),
+                "origins": access["cors_origins"],
+                "clock": clock,
+            }
+        ),
+        "sessions": sessions,
+        "cors_origins": access["cors_origins"],
         "logger": get_logger("jobs_api.http"),
     }
-    return {"app": make_app(services), "hub": hub}
+    return {"app": make_app(services), "hub": hub, "ring": ring}
 
 
 def make_file_jobs(store: FileStore, work_folder: Path) -> FileJobs:

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from platform_workers.redis import RedisClient
-from platform_workers.testing import EmbeddedRedis
+from access_kit import Keys, locked_api
+from platform_workers.redis import RedisClient, connect
+from platform_workers.testing import EmbeddedRedis, FakeClock
 from service_kit import Service, folder_store, running_api
 
 from jobs_api.object_store import FileStore
@@ -25,6 +26,33 @@ def redis(server: EmbeddedRedis) -> Iterator[RedisClient]:
     client.connection.flushall()
     yield client
     client.close()
+
+
+@pytest.fixture
+def vault(server: EmbeddedRedis, redis: RedisClient) -> Iterator[RedisClient]:
+    """A database for tests that make keys: a key would close the shared API for a while."""
+    client = connect(server.url.rpartition("/")[0] + "/1")
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A clock that stands until it is moved."""
+    return FakeClock()
+
+
+@pytest.fixture
+def keys(vault: RedisClient, clock: FakeClock) -> Keys:
+    """What makes keys for the locked API."""
+    return Keys(vault, clock)
+
+
+@pytest.fixture
+def locked(vault: RedisClient, files: FileStore, clock: FakeClock) -> Iterator[Service]:
+    """An API that asks for keys."""
+    with locked_api(vault, files, clock) as running:
+        yield running
 
 
 @pytest.fixture

@@ -27,8 +27,8 @@ from fakeredis import FakeServer
 from platform_core.job_events import DIGITS, TURKIC, default_events_log, job_domain
 from platform_core.json_values import JsonObject, decode_json
 from platform_workers.redis import RedisClient
-from platform_workers.testing import EmbeddedRedis, FakeLogger, FakeRedis
-from service_kit import PATIENCE, Service, json_of, running_api, wait_until
+from platform_workers.testing import EmbeddedRedis, FakeClock, FakeLogger, FakeRedis
+from service_kit import PATIENCE, Service, json_of, losing, running_api, wait_until
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
@@ -283,7 +283,7 @@ def test_a_client_that_does_not_read_slows_nobody_and_misses_progress_alone(
     deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     with deaf, listening(service) as fast:
         deaf.connect(("127.0.0.1", port))
-        deaf.sendall(b"GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n")
+        deaf.sendall(b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
         lines = deaf.makefile("r", encoding="utf-8")
         assert any(line.startswith("id: ") for line in lines)
         next(fast)
@@ -337,9 +337,9 @@ def test_redis_restarts_while_clients_listen_and_nothing_is_missed(files: FileSt
 
 def test_while_redis_is_away_streams_wait_and_go_on(files: FileStore) -> None:
     memory = FakeServer(version=(7, 2))
-    memory.connected = False
-    redis = FakeRedis(memory)
-    with running_api(redis, files, heartbeat=0.05) as service:
+    redis, clock = FakeRedis(memory), FakeClock()
+    # The time stands still, so it is still known that no key is needed.
+    with running_api(redis, files, heartbeat=0.05, clock=clock, prepare=losing(memory)) as service:
         with service["http"].stream("GET", "/v1/events") as response:
             lines = response.iter_lines()
             assert next(line for line in lines if line.startswith(":")) == ": waiting for Redis"
@@ -390,9 +390,9 @@ def test_a_server_that_stops_ends_its_streams(redis: RedisClient, files: FileSto
 
 def test_a_server_that_waits_for_redis_stops_too(files: FileStore) -> None:
     memory = FakeServer(version=(7, 2))
-    memory.connected = False
+    redis, clock = FakeRedis(memory), FakeClock()
     with ExitStack() as stack:
-        with running_api(FakeRedis(memory), files, heartbeat=0.05) as service:
+        with running_api(redis, files, heartbeat=0.05, clock=clock, prepare=losing(memory)) as service:
             http = stack.enter_context(
                 httpx.Client(base_url=service["url"], trust_env=False, timeout=PATIENCE)
             )
@@ -542,9 +542,9 @@ def close_code(stream: Iterator[JsonObject]) -> int:
 
 def test_a_socket_waits_for_redis_and_a_client_may_leave_at_any_time(files: FileStore) -> None:
     memory = FakeServer(version=(7, 2))
-    memory.connected = False
-    redis = FakeRedis(memory)
-    with running_api(redis, files, heartbeat=0.05) as service:
+    redis, clock = FakeRedis(memory), FakeClock()
+    # The time stands still, so it is still known that no key is needed.
+    with running_api(redis, files, heartbeat=0.05, clock=clock, prepare=losing(memory)) as service:
         with talking(service) as client:
             assert next(messages(client)) == {"event": "waiting"}
         with talking(service) as client:

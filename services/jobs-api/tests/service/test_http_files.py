@@ -173,7 +173,7 @@ def test_a_file_over_the_limit_is_refused_and_nothing_is_stored(
 def test_a_length_over_the_limit_is_refused_before_anything_is_sent(service: Service) -> None:
     port = int(service["url"].rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
-        connection.sendall(b"POST /v1/files HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n")
+        connection.sendall(b"POST /v1/files HTTP/1.1\r\nHost: [::1]\r\nContent-Length: 99999999999\r\n\r\n")
         assert connection.recv(1000).startswith(b"HTTP/1.1 413")
 
 

@@ -56,7 +56,8 @@ def test_head_sends_no_body(service: Service) -> None:
     port = int(service["url"].rpartition(":")[2])
     for path in (f"/v1/jobs/files/{job_id}/events", f"/v1/files/{file_id}", "/healthz"):
         with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
-            connection.sendall(f"HEAD {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+            head = f"HEAD {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+            connection.sendall(head.encode())
             answer = b""
             while chunk := connection.recv(65_536):
                 answer += chunk

@@ -120,6 +120,18 @@ def test_a_wrong_field_is_named(
     assert service["redis"].keys("files:*") == []
 
 
+def test_seven_is_an_integer_however_it_is_written(service: Service) -> None:
+    """JSON has one kind of numbers; some writers put `.0` to each, and JSON Schema does not mind."""
+    body = b'{"job_type":"csv.row_count","user_id":7.0,"max_attempts":2e0,"payload":{"file_id":"x"}}'
+    answer = service["http"].post("/v1/jobs", content=body)
+    assert answer.status_code == 201, answer.text
+    assert (json_of(answer)["user_id"], json_of(answer)["max_attempts"]) == (7, 2)
+    answer = service["http"].post("/v1/jobs", content=body.replace(b"7.0", b"7.5"))
+    assert "user_id: expected int, found float" in answer.text
+    answer = service["http"].post("/v1/jobs", content=body.replace(b"7.0", b"7e300"))
+    assert answer.status_code == 422
+
+
 @pytest.mark.parametrize("missing", ["job_type", "user_id", "payload"])
 def test_a_missing_field_is_named(service: Service, missing: str) -> None:
     body: JsonObject = {"job_type": "csv.row_count", "user_id": 7, "payload": {"file_id": "x"}}

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 
 from fakeredis import FakeServer
 from platform_workers.redis import RedisClient, connect
-from platform_workers.testing import EmbeddedRedis, FakeRedis
+from platform_workers.testing import EmbeddedRedis, FakeClock, FakeRedis
 from service_kit import PATIENCE, json_of, running_api
 
 from jobs_api.object_store import FileStore
@@ -32,8 +32,9 @@ def test_a_job_that_was_taken_is_found_where_the_answer_says(
 
 def test_nothing_is_claimed_when_redis_was_never_reached(files: FileStore) -> None:
     memory = FakeServer(version=(7, 2))
-    memory.connected = False
-    with running_api(FakeRedis(memory), files) as service:
+    # The time stands still, so it is still known that no key is needed.
+    with running_api(FakeRedis(memory), files, clock=FakeClock()) as service:
+        memory.connected = False
         answer = service["http"].post("/v1/jobs", content=BODY)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     assert "Nothing was changed" not in answer.text

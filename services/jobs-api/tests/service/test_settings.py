@@ -5,7 +5,12 @@ from pathlib import Path
 import pytest
 from platform_core.errors import SettingsError
 
-from jobs_api.settings import read_api_settings, read_client_settings, read_worker_settings
+from jobs_api.settings import (
+    read_api_settings,
+    read_client_settings,
+    read_key_settings,
+    read_worker_settings,
+)
 
 HERE = Path("/somewhere/a project")
 
@@ -18,6 +23,13 @@ def test_the_defaults_serve_this_machine_alone() -> None:
         "port": 8080,
         "object_store_url": "file:///somewhere/a%20project/var/objects",
         "max_upload_bytes": 10 * 1024**3,
+        "access": {
+            "max_requests_per_second": 5_000,
+            "max_event_streams": 5_000,
+            "max_event_streams_per_key": 2_500,
+            "cors_origins": (),
+        },
+        "trusted_proxies": (),
         "unsubscribe_secret": None,
         "log": {"level": "INFO", "json": False},
     }
@@ -82,3 +94,45 @@ def test_worker_and_client_refuse_wrong_settings_too() -> None:
         read_worker_settings({"REDIS_URL": "x"}, HERE)
     with pytest.raises(SettingsError, match="JOBS_API_URL"):
         read_client_settings({"JOBS_API_URL": "ftp://x"})
+
+
+def test_who_may_call_and_how_much_can_be_set() -> None:
+    environ = {
+        "JOBS_MAX_REQUESTS_PER_SECOND": "0",
+        "JOBS_MAX_EVENT_STREAMS": "7",
+        "JOBS_MAX_EVENT_STREAMS_PER_KEY": "3",
+        "JOBS_CORS_ORIGINS": " https://app.example, http://localhost:3000,https://[::1]:8443,",
+        "JOBS_TRUSTED_PROXIES": "10.0.0.1, 192.168.0.0/16,::1",
+    }
+    settings = read_api_settings(environ, HERE)
+    assert settings["access"] == {
+        "max_requests_per_second": 0,
+        "max_event_streams": 7,
+        "max_event_streams_per_key": 3,
+        "cors_origins": ("https://app.example", "http://localhost:3000", "https://[::1]:8443"),
+    }
+    assert settings["trusted_proxies"] == ("10.0.0.1", "192.168.0.0/16", "::1")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("JOBS_CORS_ORIGINS", "*"),
+        ("JOBS_CORS_ORIGINS", "https://*.example"),
+        ("JOBS_CORS_ORIGINS", "https://a.example/"),
+        ("JOBS_CORS_ORIGINS", "https://a.example https://b.example"),
+        ("JOBS_CORS_ORIGINS", "null"),
+        ("JOBS_TRUSTED_PROXIES", "*"),
+        ("JOBS_TRUSTED_PROXIES", "proxy.example"),
+        ("JOBS_MAX_REQUESTS_PER_SECOND", "-1"),
+        ("JOBS_MAX_EVENT_STREAMS", "0"),
+        ("JOBS_MAX_EVENT_STREAMS_PER_KEY", "0"),
+    ],
+)
+def test_what_would_let_in_too_many_is_refused(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        read_api_settings({name: value}, HERE)
+
+
+def test_the_key_commands_need_redis_alone() -> None:
+    assert read_key_settings({"JOBS_API_PORT": "x"}) == {"redis_url": "redis://127.0.0.1:6379/0"}

@@ -1,34 +1,35 @@
 """Puts the routes together into the web application."""
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
 
 from litestar import Litestar, Request, Response
+from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.handlers import BaseRouteHandler
 
+from jobs_api.http.access import check_declarations
 from jobs_api.http.control import control_routes
 from jobs_api.http.deliveries import delivery_routes
 from jobs_api.http.event_streams import event_stream_routes
 from jobs_api.http.events import event_routes
 from jobs_api.http.files import file_routes
+from jobs_api.http.gate import Incoming, Passage
 from jobs_api.http.health import health_routes
 from jobs_api.http.job_types import job_type_routes
 from jobs_api.http.jobs import job_routes
 from jobs_api.http.page.routes import page_routes
+from jobs_api.http.page.sign_in import sign_in_routes
 from jobs_api.http.preferences import preference_routes
 from jobs_api.http.problems import exception_handler
+from jobs_api.http.schema import Description, schema_routes
 from jobs_api.http.services import Services
 from jobs_api.http.tracking import tracking_routes
 from jobs_api.http.unsubscribe import unsubscribe_routes
 
-VERSION: Final = "1"
-
 
 def make_app(services: Services) -> Litestar:
     """Return the application; it starts and stops the event hub with itself."""
-    hub = services["hub"]
+    hub, description = services["hub"], Description()
 
     async def start() -> None:
         hub.start()
@@ -39,25 +40,52 @@ def make_app(services: Services) -> Litestar:
     handlers: dict[
         int | type[Exception], Callable[[Request[object, object, State], Exception], Response[bytes]]
     ] = {Exception: exception_handler(services["logger"])}
-    return Litestar(
+    # One guard: the framework copies the route for each guard of each request.
+    guards: list[Callable[[Incoming, BaseRouteHandler], Awaitable[None]]] = [services["gate"].admit]
+    middleware: list[Callable[[Passage], Passage]] = [services["gate"].around]
+    answer_options: Callable[[Request[object, object, State]], Awaitable[Response[None] | None]] = (
+        description.answer_options
+    )
+    app = Litestar(
         [
             file_routes(services),
             job_routes(services),
-            control_routes(services),
             tracking_routes(services),
+            control_routes(services),
             event_routes(services),
             event_stream_routes(services),
             delivery_routes(services),
             job_type_routes(services),
             health_routes(services),
             page_routes(services),
+            sign_in_routes(services),
+            schema_routes(services, description),
             preference_routes(services),
             unsubscribe_routes(services),
         ],
+        guards=guards,
+        middleware=middleware,
+        cors_config=_cors(services["cors_origins"]),
+        before_request=answer_options,
         exception_handlers=handlers,
         on_startup=[start],
         on_shutdown=[stop],
         logging_config=None,
-        # The document alone, at /schema/openapi.json: the pages that show it load scripts from elsewhere.
-        openapi_config=OpenAPIConfig(title="Jobs", version=VERSION, render_plugins=[JsonRenderPlugin()]),
+        # The framework would serve HEAD of it to nobody, and show it by scripts from elsewhere.
+        openapi_config=None,
+    )
+    description.describe(app)
+    return check_declarations(app)
+
+
+def _cors(origins: Sequence[str]) -> CORSConfig | None:
+    """Let pages of other sites call this API, with a key: a session's cookie never comes along."""
+    if not origins:
+        return None
+    return CORSConfig(
+        allow_origins=[*origins],
+        allow_methods=["GET", "HEAD", "POST", "PUT"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"],
+        expose_headers=["ETag", "Idempotency-Replayed", "Location", "Retry-After", "WWW-Authenticate"],
+        allow_credentials=False,
     )

@@ -12,6 +12,7 @@ from platform_core.errors import DecodeError
 from platform_core.job_events import JobDomain
 from platform_workers.errors import RedisUnavailableError, TransitionRefusedError
 
+from jobs_api.http.access import MANAGES
 from jobs_api.http.answers import json_response
 from jobs_api.http.problems import ProblemError, change_unknown
 from jobs_api.http.services import Services
@@ -27,7 +28,13 @@ def control_routes(services: Services) -> Router:
             change(found["domain"], job_id)
             return json_response(records.load(domain, job_id)["document"])
 
-    @post("/{domain:str}/{job_id:str}/cancel", status_code=200, sync_to_thread=True, summary="Cancel a job")
+    @post(
+        "/{domain:str}/{job_id:str}/cancel",
+        opt=MANAGES,
+        status_code=200,
+        sync_to_thread=True,
+        summary="Cancel a job",
+    )
     def cancel(domain: FromPath[str], job_id: FromPath[str]) -> Response[bytes]:
         """Cancel a job that waits or runs; one that is cancelled already stays so.
 
@@ -38,7 +45,13 @@ def control_routes(services: Services) -> Router:
         except TransitionRefusedError as error:
             raise _conflict("job-finished", f"The job has {error.status} already.") from None
 
-    @post("/{domain:str}/{job_id:str}/retry", status_code=200, sync_to_thread=True, summary="Run a job again")
+    @post(
+        "/{domain:str}/{job_id:str}/retry",
+        opt=MANAGES,
+        status_code=200,
+        sync_to_thread=True,
+        summary="Run a job again",
+    )
     def retry(domain: FromPath[str], job_id: FromPath[str]) -> Response[bytes]:
         """Put a failed or cancelled job back into its queue, as its next run.
 

@@ -16,6 +16,7 @@ from platform_notify.decision import SKIP_WORDS
 from platform_notify.deliveries import AttemptNote, Delivery, ReplayNote
 from platform_notify.delivery_store import DeliveryStore
 
+from jobs_api.http.access import READS
 from jobs_api.http.answers import READ, json_response
 from jobs_api.http.services import Services
 from jobs_api.job_records import DamagedRecordError, JobRecords
@@ -28,6 +29,7 @@ def delivery_routes(services: Services) -> Router:
     @route(
         "/{domain:str}/{job_id:str}/deliveries",
         http_method=READ,
+        opt=READS,
         sync_to_thread=True,
         summary="Read a job's deliveries",
     )

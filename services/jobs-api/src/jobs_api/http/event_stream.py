@@ -1,7 +1,7 @@
 """The stream of events for one client: live, and out of the logs what it has missed."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from platform_workers.errors import RedisUnavailableError
 
@@ -38,7 +38,7 @@ class EventStream:
         self._texts = texts
         self._heartbeat_seconds = heartbeat_seconds
 
-    async def parts(self) -> AsyncIterator[list[str]]:
+    async def parts(self) -> AsyncGenerator[list[str], None]:
         """Give the texts for the client, several at once where several have come."""
         if self._texts.opening:
             yield [self._texts.opening]

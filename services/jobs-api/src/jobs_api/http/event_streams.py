@@ -23,10 +23,11 @@ from platform_core.logging import Logger
 
 from jobs_api.event_listener import Wanted
 from jobs_api.event_positions import Positions, read_positions
+from jobs_api.http.access import STREAMS, domain_to_follow
 from jobs_api.http.answers import READ, is_head
 from jobs_api.http.event_stream import EventStream
 from jobs_api.http.event_texts import SERVER_SENT, SOCKET
-from jobs_api.http.problems import field_fault
+from jobs_api.http.problems import ProblemError, field_fault
 from jobs_api.http.services import Services
 
 FIELDS: Final = ("domain", "job_id", "user_id", "last_event_id")
@@ -39,6 +40,9 @@ CLOSE_TOO_MANY: Final = 1008
 
 CLOSE_UNEXPECTED: Final = 1011
 """Something went wrong here, and was logged."""
+
+CLOSE_FORBIDDEN: Final = 4403
+"""The key is not for what was asked; the reason says for what."""
 
 CLOSE_INVALID: Final = 4422
 """A parameter is wrong; the reason names it. 4000 and the HTTP status, as the framework has it."""
@@ -59,9 +63,9 @@ _GONE: Final = (_DISCONNECTED, OSError)
 
 def event_stream_routes(services: Services) -> Router:
     """Return the routes under `/v1/events`."""
-    hub, heartbeat_seconds = services["hub"], services["heartbeat_seconds"]
+    hub, heartbeat_seconds, gate = services["hub"], services["heartbeat_seconds"], services["gate"]
 
-    @route("/", http_method=READ, summary="Follow events")
+    @route("/", http_method=READ, opt=STREAMS, summary="Follow events")
     async def events(
         request: Request[object, object, State],
         domain: FromQuery[str | None] = None,
@@ -70,14 +74,13 @@ def event_stream_routes(services: Services) -> Router:
         last_event_id: FromQuery[str | None] = None,
     ) -> Stream:
         """Send what happens from now on, or from `Last-Event-ID` on, as Server-Sent Events."""
-        check_query(request.url.query)
-        wanted = wanted_of(domain, job_id, user_id)
+        wanted = wanted_of(domain_to_follow(request, domain), job_id, user_id)
         since = since_of(last_event_id, request.headers.get("last-event-id"))
         stream = EventStream(hub, wanted, since, SERVER_SENT, heartbeat_seconds)
-        content = iter(()) if is_head(request) else joined(stream.parts())
+        content = iter(()) if is_head(request) else joined(gate.while_admitted(request, stream.parts()))
         return Stream(content, media_type="text/event-stream", headers=HEADERS)
 
-    @websocket("/ws")
+    @websocket("/ws", opt=STREAMS)
     async def events_by_socket(
         socket: WebSocket[object, object, State],
         domain: FromQuery[str | None] = None,
@@ -89,12 +92,16 @@ def event_stream_routes(services: Services) -> Router:
         await socket.accept()
         try:
             check_query(socket.url.query)
-            wanted, since = wanted_of(domain, job_id, user_id), since_of(last_event_id, None)
+            wanted = wanted_of(domain_to_follow(socket, domain), job_id, user_id)
+            since = since_of(last_event_id, None)
         except DecodeError as error:
             await socket.close(CLOSE_INVALID, reason_of(error))
             return
+        except ProblemError as error:
+            await socket.close(CLOSE_FORBIDDEN, error.problem["detail"][:MAX_REASON])
+            return
         stream = EventStream(hub, wanted, since, SOCKET, heartbeat_seconds)
-        await talk(socket, stream, services["logger"])
+        await talk(socket, gate.while_admitted(socket, stream.parts()), services["logger"])
 
     return Router("/v1/events", route_handlers=[events, events_by_socket], tags=["events"])
 
@@ -105,9 +112,11 @@ async def joined(parts: AsyncIterator[list[str]]) -> AsyncIterator[bytes]:
         yield "".join(texts).encode()
 
 
-async def talk(socket: WebSocket[object, object, State], stream: EventStream, logger: Logger) -> None:
+async def talk(
+    socket: WebSocket[object, object, State], parts: AsyncIterator[list[str]], logger: Logger
+) -> None:
     """Send until the client is gone, sends too much, or the server stops."""
-    tasks = [asyncio.create_task(send_all(socket, stream)), asyncio.create_task(hear_out(socket))]
+    tasks = [asyncio.create_task(send_all(socket, parts)), asyncio.create_task(hear_out(socket))]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -131,9 +140,9 @@ def code_of_end(task: asyncio.Task[int | None], logger: Logger) -> int | None:
     return CLOSE_UNEXPECTED
 
 
-async def send_all(socket: WebSocket[object, object, State], stream: EventStream) -> int | None:
+async def send_all(socket: WebSocket[object, object, State], parts: AsyncIterator[list[str]]) -> int | None:
     """Send what the stream gives; return the code to close with when it ends."""
-    async for texts in stream.parts():
+    async for texts in parts:
         for text in texts:
             await socket.send_text(text)
     return CLOSE_GOING_AWAY

@@ -6,7 +6,7 @@ something may have been missed in between, another `state` says where the job is
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Final
 
 from litestar import Request, Router, route
@@ -20,6 +20,7 @@ from platform_workers.errors import JobNotFoundError, RedisUnavailableError
 
 from jobs_api.event_hub import EventHub
 from jobs_api.event_listener import Taken
+from jobs_api.http.access import STREAMS
 from jobs_api.http.answers import READ, is_head
 from jobs_api.http.event_texts import RETRY_MILLISECONDS
 from jobs_api.http.services import Services
@@ -36,15 +37,17 @@ renewed the subscription without a word."""
 def event_routes(services: Services) -> Router:
     """Return the route of one job's events."""
     records, hub, heartbeat_seconds = services["records"], services["hub"], services["heartbeat_seconds"]
+    gate = services["gate"]
 
-    @route("/{domain:str}/{job_id:str}/events", http_method=READ, summary="Follow a job")
+    @route("/{domain:str}/{job_id:str}/events", http_method=READ, opt=STREAMS, summary="Follow a job")
     async def events(
         request: Request[object, object, State], domain: FromPath[str], job_id: FromPath[str]
     ) -> ServerSentEvent:
         """Send the job's state, then its events until its outcome."""
         found = await asyncio.to_thread(records.load, domain, job_id)
         follower = Follower(hub, records, found["domain"], job_id, heartbeat_seconds)
-        return ServerSentEvent(iter(()) if is_head(request) else follower.messages())
+        messages = gate.while_admitted(request, follower.messages())
+        return ServerSentEvent(iter(()) if is_head(request) else messages)
 
     return Router("/v1/jobs", route_handlers=[events], tags=["jobs"])
 
@@ -71,7 +74,7 @@ class Follower:
         self._last_state = ""
         self._done = False
 
-    async def messages(self) -> AsyncIterator[ServerSentEventMessage]:
+    async def messages(self) -> AsyncGenerator[ServerSentEventMessage, None]:
         """Give what is sent to the client, until the job's outcome or the end of the server."""
         yield ServerSentEventMessage(data=None, retry=RETRY_MILLISECONDS)
         # Listening begins before the record is read, so nothing can happen unseen in between.

@@ -12,6 +12,7 @@ from litestar.params import FromPath, FromQuery
 from litestar.response import Stream
 from platform_core.json_values import JsonObject
 
+from jobs_api.http.access import READS, SUBMITS
 from jobs_api.http.answers import READ, json_response, send_file
 from jobs_api.http.multipart_body import boundary_of, open_file_part
 from jobs_api.http.problems import ProblemError
@@ -31,7 +32,7 @@ def file_routes(services: Services) -> Router:
     """Return the routes under `/v1/files`."""
     files, limit = services["files"], services["max_upload_bytes"]
 
-    @post("/", request_max_body_size=None, summary="Upload a file")
+    @post("/", opt=SUBMITS, request_max_body_size=None, summary="Upload a file")
     async def upload(
         request: Request[object, object, State], name: FromQuery[str | None] = None
     ) -> Response[bytes]:
@@ -57,7 +58,7 @@ def file_routes(services: Services) -> Router:
             file_document(about), status=201, headers={"Location": f"/v1/files/{about['file_id']}"}
         )
 
-    @route("/{file_id:str}", http_method=READ, summary="Download a file")
+    @route("/{file_id:str}", http_method=READ, opt=READS, summary="Download a file")
     async def download(request: Request[object, object, State], file_id: FromPath[str]) -> Stream:
         """Send an uploaded file or a result as it was stored."""
         return await send_file(request, files, file_id)

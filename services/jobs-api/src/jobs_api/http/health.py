@@ -3,6 +3,7 @@
 from litestar import Response, Router, route
 from platform_workers.readiness import check_readiness
 
+from jobs_api.http.access import PROBES
 from jobs_api.http.answers import READ, json_response
 from jobs_api.http.services import Services
 
@@ -11,12 +12,18 @@ def health_routes(services: Services) -> Router:
     """Return the two routes."""
     redis = services["redis"]
 
-    @route("/healthz", http_method=READ, summary="Is the process alive?")
+    @route("/healthz", http_method=READ, opt=PROBES, summary="Is the process alive?")
     async def healthz() -> Response[bytes]:
         """Answer, without asking anybody else."""
         return json_response({"status": "ok"})
 
-    @route("/readyz", http_method=READ, sync_to_thread=True, summary="Would a job be worked on now?")
+    @route(
+        "/readyz",
+        http_method=READ,
+        opt=PROBES,
+        sync_to_thread=True,
+        summary="Would a job be worked on now?",
+    )
     def readyz() -> Response[bytes]:
         """Ask Redis, and whether a worker is registered; 503 with the reason when not."""
         found = check_readiness(redis)

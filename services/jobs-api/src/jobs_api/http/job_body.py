@@ -42,7 +42,8 @@ def decode_job_body(body: bytes, default_domain: JobDomain) -> tuple[JobDomain, 
     """
     document = decode_object(body)
     _refuse_unknown(document, _FIELDS)
-    fields = convert_as({name: document[name] for name in document if name not in _AS_GIVEN}, JobBody)
+    given = {name: _as_integer(document[name]) for name in document if name not in _AS_GIVEN}
+    fields = convert_as(given, JobBody)
     if "payload" not in document:
         raise DecodeError("$.payload", "object", "missing")
     request: JobRequest = {
@@ -111,6 +112,11 @@ def _refuse_unknown(document: JsonObject, known: Sequence[str], prefix: str = ""
         raise ProblemError(
             {"status": 422, "word": "invalid-fields", "detail": f"unknown field: {names}", "errors": faults}
         )
+
+
+def _as_integer(value: JsonValue) -> JsonValue:
+    """Return `7.0` as `7`: JSON has one kind of numbers, and JSON Schema counts both among the integers."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _moment(text: str) -> datetime:

@@ -1,9 +1,11 @@
 """What jobs this service takes: `GET /v1/job-types`. Job types are a public contract."""
 
-from litestar import Response, Router, route
+from litestar import Request, Response, Router, route
+from litestar.datastructures import State
 from platform_core.json_values import JsonObject, JsonValue
 from platform_workers.handlers import Handler
 
+from jobs_api.http.access import READS, allowed_domains
 from jobs_api.http.answers import READ, json_response
 from jobs_api.http.services import Services
 
@@ -11,16 +13,20 @@ from jobs_api.http.services import Services
 def job_type_routes(services: Services) -> Router:
     """Return the route of the job types."""
     # They are fixed while the service runs.
-    documents: JsonValue = [
-        job_type_document(domain, submitter.registry.get(job_type))
+    documents = [
+        (domain, job_type_document(domain, submitter.registry.get(job_type)))
         for domain, submitter in sorted(services["submitters"].items())
         for job_type in submitter.registry.job_types
     ]
 
-    @route("/", http_method=READ, summary="List the job types")
-    async def job_types() -> Response[bytes]:
+    @route("/", http_method=READ, opt=READS, summary="List the job types")
+    async def job_types(request: Request[object, object, State]) -> Response[bytes]:
         """Give every job type with its payload's JSON Schema, how often it is tried, and its time limit."""
-        return json_response({"job_types": documents})
+        allowed = allowed_domains(request)
+        shown: JsonValue = [
+            document for domain, document in documents if allowed is None or domain in allowed
+        ]
+        return json_response({"job_types": shown})
 
     return Router("/v1/job-types", route_handlers=[job_types], tags=["job types"])
 

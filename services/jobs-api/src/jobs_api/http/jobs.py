@@ -15,6 +15,7 @@ from platform_workers.errors import IdempotencyConflictError, RedisUnavailableEr
 from platform_workers.job_context import new_token
 from platform_workers.submission import JobRequest, JobSubmitter, idempotent_job_id
 
+from jobs_api.http.access import READS, SUBMITS, check_domain
 from jobs_api.http.answers import READ, json_response, send_file
 from jobs_api.http.job_body import MAX_BODY_BYTES, decode_job_body, refuse_unknown_options
 from jobs_api.http.problems import ProblemError, submission_unknown
@@ -31,26 +32,35 @@ def job_routes(services: Services) -> Router:
     logger = services["logger"]
     records, files, submitters = services["records"], services["files"], services["submitters"]
 
-    @post("/", sync_to_thread=True, request_max_body_size=MAX_BODY_BYTES, summary="Submit a job")
+    @post(
+        "/",
+        opt=SUBMITS,
+        sync_to_thread=True,
+        request_max_body_size=MAX_BODY_BYTES,
+        summary="Submit a job",
+    )
     def submit(
-        body: RawBody, idempotency_key: Annotated[str | None, HeaderParameter(name="Idempotency-Key")] = None
+        request: Request[object, object, State],
+        body: RawBody,
+        idempotency_key: Annotated[str | None, HeaderParameter(name="Idempotency-Key")] = None,
     ) -> Response[bytes]:
         """Check a job, store it and queue it; `context` and `notifications` are kept as given.
 
         With an `Idempotency-Key` a repeat of the request is answered with the first one's job.
         """
-        domain, request = decode_job_body(body, FILES)
+        domain, job = decode_job_body(body, FILES)
+        check_domain(request, domain)
         submitter = submitters.get(domain)
         if submitter is None:
             raise DecodeError("$.domain", f"one of {', '.join(sorted(submitters))}", "str")
-        handler = submitter.registry.get(request["job_type"])
-        refuse_unknown_options(request["payload"], field_names(handler["payload_schema"]))
+        handler = submitter.registry.get(job["job_type"])
+        refuse_unknown_options(job["payload"], field_names(handler["payload_schema"]))
         # Chosen here, so that it can be told also when the answer of Redis is lost.
         key = _checked_key(idempotency_key)
         job_id = new_token() if key is None else idempotent_job_id(domain, key)
         location = f"/v1/jobs/{domain}/{job_id}"
         try:
-            record, is_new = _submit(submitter, request, job_id, key)
+            record, is_new = _submit(submitter, job, job_id, key)
         except RedisUnavailableError as error:
             logger.warning("http.submission_unknown", location=location, error=str(error))
             raise submission_unknown(location) from error
@@ -67,12 +77,23 @@ def job_routes(services: Services) -> Router:
         headers = {"Location": location} | ({} if is_new else {"Idempotency-Replayed": "true"})
         return json_response(job_document(domain, record), status=201 if is_new else 200, headers=headers)
 
-    @route("/{domain:str}/{job_id:str}", http_method=READ, sync_to_thread=True, summary="Read a job")
+    @route(
+        "/{domain:str}/{job_id:str}",
+        http_method=READ,
+        opt=READS,
+        sync_to_thread=True,
+        summary="Read a job",
+    )
     def show(domain: FromPath[str], job_id: FromPath[str]) -> Response[bytes]:
         """Give a job's record as it is now."""
         return json_response(records.load(domain, job_id)["document"])
 
-    @route("/{domain:str}/{job_id:str}/result", http_method=READ, summary="Download a job's result")
+    @route(
+        "/{domain:str}/{job_id:str}/result",
+        http_method=READ,
+        opt=READS,
+        summary="Download a job's result",
+    )
     async def result(
         request: Request[object, object, State], domain: FromPath[str], job_id: FromPath[str]
     ) -> Stream:

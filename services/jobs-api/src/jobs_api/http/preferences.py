@@ -12,6 +12,7 @@ from platform_core.json_values import to_json_value
 from platform_core.notifications import NotificationPreferences, check_preferences, validate_user_id
 from platform_notify.intent import IntentError
 
+from jobs_api.http.access import MANAGES_ALL, READS_ALL
 from jobs_api.http.answers import READ, json_response
 from jobs_api.http.job_body import decode_object
 from jobs_api.http.services import Services
@@ -27,6 +28,7 @@ def preference_routes(services: Services) -> Router:
     @route(
         "/{user_id:str}/notification-preferences",
         http_method=READ,
+        opt=READS_ALL,
         sync_to_thread=True,
         summary="Read a user's preferences about mails",
     )
@@ -40,6 +42,7 @@ def preference_routes(services: Services) -> Router:
 
     @put(
         "/{user_id:str}/notification-preferences",
+        opt=MANAGES_ALL,
         sync_to_thread=True,
         request_max_body_size=MAX_BODY_BYTES,
         summary="Replace a user's preferences about mails",

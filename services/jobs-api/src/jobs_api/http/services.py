@@ -1,6 +1,6 @@
 """What the routes work with; `wiring.py` builds it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 from platform_core.job_events import JobDomain
@@ -11,7 +11,9 @@ from platform_workers.job_control import JobControl
 from platform_workers.redis import RedisClient
 from platform_workers.submission import JobSubmitter
 
+from jobs_api.access.key_store import SessionStore
 from jobs_api.event_hub import EventHub
+from jobs_api.http.gate import Gate
 from jobs_api.job_records import JobRecords
 from jobs_api.object_store import FileStore
 
@@ -30,6 +32,9 @@ class Services(TypedDict):
         hub: live events.
         max_upload_bytes: the largest file that is taken.
         heartbeat_seconds: how long a stream of events may be silent.
+        gate: the guard before all routes.
+        sessions: who is signed in with a browser.
+        cors_origins: other web sites whose pages may call this API.
         logger: for what nobody foresaw.
     """
 
@@ -43,4 +48,7 @@ class Services(TypedDict):
     hub: EventHub
     max_upload_bytes: int
     heartbeat_seconds: float
+    gate: Gate
+    sessions: SessionStore
+    cors_origins: Sequence[str]
     logger: Logger

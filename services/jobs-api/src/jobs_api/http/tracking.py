@@ -11,8 +11,9 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from platform_core.clock import SystemClock, to_iso
 from platform_core.errors import DecodeError
+from platform_core.event_codec import Int64
 from platform_core.job_events import JobDomain
-from platform_core.json_values import JsonObject, JsonValue
+from platform_core.json_values import JsonObject, JsonValue, convert_as
 from platform_workers.event_subscriber import known_domains
 from platform_workers.job_listing import JobFilter, list_jobs
 from platform_workers.job_statistics import (
@@ -26,6 +27,7 @@ from platform_workers.job_statistics import (
 from platform_workers.job_store import LOG_LENGTH, parse_datetime_field, parse_int_field, parse_status
 from platform_workers.redis import RedisClient
 
+from jobs_api.http.access import READS, Connection, allowed_domains
 from jobs_api.http.answers import READ, json_response
 from jobs_api.http.query import domain_of, limit_of, read_query
 from jobs_api.http.services import Services
@@ -33,31 +35,31 @@ from jobs_api.http.services import Services
 DEFAULT_PAGE: Final = 50
 MAX_PAGE: Final = 200
 
-_FILTERS: Final = ("domain", "status", "job_type", "user_id", "created_from", "created_before")
-_PAGING: Final = ("limit", "cursor")
-
 
 def tracking_routes(services: Services) -> Router:
     """Return the routes but for the list itself, which shares its address with submission."""
     redis, records, clock = services["redis"], services["records"], SystemClock()
 
-    @route("/jobs/active", http_method=READ, sync_to_thread=True, summary="List the jobs that run now")
+    @route(
+        "/jobs/active", http_method=READ, opt=READS, sync_to_thread=True, summary="List the jobs that run now"
+    )
     def active(request: Request[object, object, State]) -> Response[bytes]:
         """Give a page of the jobs that a worker has in its hands, newest first."""
-        query = read_query(request, ("domain", *_PAGING))
-        return _page(services, query, {"status": "processing"})
+        query = read_query(request)
+        return _page(services, request, query, {"status": "processing"})
 
-    @route("/stats", http_method=READ, sync_to_thread=True, summary="How jobs have fared")
+    @route("/stats", http_method=READ, opt=READS, sync_to_thread=True, summary="How jobs have fared")
     def stats(request: Request[object, object, State]) -> Response[bytes]:
         """Count the jobs there are, and what became of those of the last hour, day or week."""
-        query = read_query(request, ("domain", "window"))
+        query = read_query(request)
         window = window_of(query.get("window", "24h"))
-        found = read_statistics(redis, _domains(redis, query), window, now=clock.now())
+        found = read_statistics(redis, _domains(redis, query, request), window, now=clock.now())
         return json_response(statistics_document(found))
 
     @route(
         "/jobs/{domain:str}/{job_id:str}/log",
         http_method=READ,
+        opt=READS,
         sync_to_thread=True,
         summary="Read a job's log",
     )
@@ -65,7 +67,7 @@ def tracking_routes(services: Services) -> Router:
         request: Request[object, object, State], domain: FromPath[str], job_id: FromPath[str]
     ) -> Response[bytes]:
         """Give the job's log, oldest line first; `after` the id of a line gives those that came since."""
-        query = read_query(request, ("after", "limit"))
+        query = read_query(request)
         lines = records.log_lines(
             domain,
             job_id,
@@ -81,11 +83,11 @@ def tracking_routes(services: Services) -> Router:
 def list_route(services: Services) -> HTTPRouteHandler:
     """Return the route of the list, for the router that has `/v1/jobs` (two can't have one address)."""
 
-    @route("/", http_method=READ, sync_to_thread=True, summary="List jobs")
+    @route("/", http_method=READ, opt=READS, sync_to_thread=True, summary="List jobs")
     def listing(request: Request[object, object, State]) -> Response[bytes]:
         """Give a page of the jobs that match, newest first; `next_cursor` leads to the next page."""
-        query = read_query(request, (*_FILTERS, *_PAGING))
-        return _page(services, query, filter_of(query))
+        query = read_query(request)
+        return _page(services, request, query, filter_of(query))
 
     return listing
 
@@ -102,7 +104,7 @@ def filter_of(query: dict[str, str]) -> JobFilter:
     if "job_type" in query:
         wanted["job_type"] = query["job_type"]
     if "user_id" in query:
-        wanted["user_id"] = parse_int_field(query, "user_id")
+        wanted["user_id"] = convert_as(parse_int_field(query, "user_id"), Int64, "user_id")
     if "created_from" in query:
         wanted["created_from"] = parse_datetime_field(query, "created_from")
     if "created_before" in query:
@@ -153,10 +155,12 @@ def statistics_document(found: JobStatistics) -> JsonObject:
     }
 
 
-def _page(services: Services, query: dict[str, str], wanted: JobFilter) -> Response[bytes]:
+def _page(
+    services: Services, connection: Connection, query: dict[str, str], wanted: JobFilter
+) -> Response[bytes]:
     found = list_jobs(
         services["redis"],
-        _domains(services["redis"], query),
+        _domains(services["redis"], query, connection),
         wanted,
         limit=limit_of(query, default=DEFAULT_PAGE, most=MAX_PAGE),
         cursor=query.get("cursor"),
@@ -181,7 +185,10 @@ def _percentiles(found: DurationPercentiles | None) -> JsonValue:
     return None if found is None else {"p50": found["p50"], "p95": found["p95"], "p99": found["p99"]}
 
 
-def _domains(redis: RedisClient, query: dict[str, str]) -> list[JobDomain]:
-    """Return the domain of the query, or every one that has a job."""
+def _domains(redis: RedisClient, query: dict[str, str], connection: Connection) -> list[JobDomain]:
+    """Return the domain of the query, or every one that has a job and that whoever asks may see."""
     domain = domain_of(query)
-    return list(known_domains(redis).values()) if domain is None else [domain]
+    if domain is not None:
+        return [domain]
+    allowed = allowed_domains(connection)
+    return [known for known in known_domains(redis).values() if allowed is None or known in allowed]

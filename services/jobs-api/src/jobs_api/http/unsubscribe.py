@@ -13,6 +13,7 @@ from litestar.datastructures import State
 from litestar.params import FromQuery, RawBody
 from platform_notify.unsubscribe import TokenError, Unsubscription
 
+from jobs_api.http.access import ANYONE
 from jobs_api.http.answers import READ
 from jobs_api.http.multipart_body import boundary_of, read_fields
 from jobs_api.http.page.rendering import UNSUBSCRIBE_POLICY, UnsubscribeWords, render_unsubscribe_page
@@ -43,7 +44,7 @@ def unsubscribe_routes(services: Services) -> Router:
                 400, f"It can't be used: {error}. Take the whole link from the mail; nothing was changed."
             ) from error
 
-    @route("/", http_method=READ, sync_to_thread=True, include_in_schema=False)
+    @route("/", http_method=READ, opt=ANYONE, sync_to_thread=True, include_in_schema=False)
     def ask(token: FromQuery[str | None] = None) -> Response[str]:
         """Show what the link would stop, with buttons that do it."""
         domain = read(token)["domain"]
@@ -60,6 +61,7 @@ def unsubscribe_routes(services: Services) -> Router:
 
     @post(
         "/",
+        opt=ANYONE,
         status_code=200,
         sync_to_thread=True,
         request_max_body_size=MAX_BODY_BYTES,

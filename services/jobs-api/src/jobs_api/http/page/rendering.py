@@ -5,13 +5,14 @@ The one module of this service that imports jinja2.
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NotRequired, TypedDict
 
 from jinja2 import Environment, FileSystemLoader
 from platform_notify.strict_templates import StrictMissing
 
+from jobs_api.http.openapi.page import Group, ShapeWords
 from jobs_api.http.page.words import LogLine, PageWords
 
 TEMPLATES: Final = Environment(
@@ -22,6 +23,8 @@ TEMPLATES: Final = Environment(
     lstrip_blocks=True,
 )
 _PAGE: Final = TEMPLATES.get_template("job.html.jinja")
+_API: Final = TEMPLATES.get_template("api.html.jinja")
+_SIGN_IN: Final = TEMPLATES.get_template("sign_in.html.jinja")
 _UNSUBSCRIBE: Final = TEMPLATES.get_template("unsubscribe.html.jinja")
 
 
@@ -47,10 +50,15 @@ def _hash_of(part: str) -> str:
 
 PAGE_POLICY: Final = (
     f"default-src 'none'; style-src {_hash_of('job.css')}; script-src {_hash_of('job.js')}; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 """The page's `Content-Security-Policy`: its own style and script, by hash, and this server; nothing else."""
 
+API_PAGE_POLICY: Final = (
+    f"default-src 'none'; style-src {_hash_of('api.css')}; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+"""The same for the page of the API, which has no script."""
 UNSUBSCRIBE_POLICY: Final = (
     f"default-src 'none'; style-src {_hash_of('unsubscribe.css')}; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -78,7 +86,9 @@ def render_unsubscribe_page(words: UnsubscribeWords) -> str:
     return _UNSUBSCRIBE.render(**words)
 
 
-def render_job_page(words: PageWords, links: JobLinks, about: str, log: Sequence[LogLine]) -> str:
+def render_job_page(
+    words: PageWords, links: JobLinks, about: str, log: Sequence[LogLine], *, signed_in: bool = False
+) -> str:
     """Return the page of a job.
 
     Args:
@@ -86,6 +96,7 @@ def render_job_page(words: PageWords, links: JobLinks, about: str, log: Sequence
         links: where it leads.
         about: the name of the file the job works on; empty when unknown.
         log: the job's log.
+        signed_in: whether the reader can sign out.
     """
     follow = links.get("follow", "")
     state = f"{words['percent']} %" if words["running"] else words["badge"]
@@ -97,8 +108,27 @@ def render_job_page(words: PageWords, links: JobLinks, about: str, log: Sequence
         result=links.get("result", ""),
         elsewhere=links.get("elsewhere", ""),
         log=log,
+        signed_in=signed_in,
         **words,
     )
+
+
+def render_api_page(
+    *,
+    about: str,
+    groups: Sequence[Group],
+    shapes: Sequence[ShapeWords],
+    rich: Callable[[str], str],
+) -> str:
+    """Return the page of the API.
+
+    Args:
+        about: what the API is for.
+        groups: its operations.
+        shapes: what is sent and answered.
+        rich: makes HTML of a text, all of it escaped but the marks.
+    """
+    return _API.render(about=about, groups=groups, shapes=shapes, rich=rich)
 
 
 def render_problem_page(heading: str, advice: str) -> str:
@@ -111,4 +141,27 @@ def render_problem_page(heading: str, advice: str) -> str:
         heading=heading,
         advice=advice,
         follow="",
+    )
+
+
+def render_sign_in_page(
+    *, name: str = "", fault: str = "", place: str = "", root: str = "", again: bool = False
+) -> str:
+    """Return the page on which one signs in.
+
+    Args:
+        name: of the key that one is signed in with; empty for nobody.
+        fault: why signing in did not work; empty when it was not tried.
+        place: the page to show afterwards, relative to this service's root.
+        root: this service's root, relative to the page.
+        again: ask the browser to come once more, by itself.
+    """
+    return _SIGN_IN.render(
+        title="Signed in" if name else "Sign in",
+        tone="bad" if fault else "good" if name else "calm",
+        badge=fault or ("Signed in" if name else "A key is needed"),
+        name=name,
+        next=place,
+        root=root,
+        again=again,
     )
