@@ -18,7 +18,7 @@ def cursor(created_ms: int, job_id: str) -> str:
 schemathesis.openapi.format(
     "email", strategies.from_regex(r"[a-z]{1,9}@[a-z]{2,9}\.(com|org)", fullmatch=True)
 )
-schemathesis.openapi.format("user-id", strategies.from_regex(r"[!-9;-~]{1,128}", fullmatch=True))
+schemathesis.openapi.format("user-id", strategies.from_regex(r"[!-.0-9;-~]{1,128}", fullmatch=True))
 schemathesis.openapi.format(
     "cursor",
     strategies.builds(

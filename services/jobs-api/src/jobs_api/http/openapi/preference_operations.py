@@ -27,6 +27,12 @@ _NO_USER: Final[Refusal] = {
     "about": "This can't be a user.",
     "errors": {"user_id": "expected 1 to 128 visible characters, none of them ':', found str"},
 }
+_NO_ADDRESS: Final[Refusal] = {
+    "status": 404,
+    "word": "request",
+    "detail": "There is nothing at this address.",
+    "about": "A user whose id holds a `/` has no address.",
+}
 _WISHES: Final[JsonObject] = {
     "email": {"enabled": True, "on": ["FAILURE"]},
     "domains": {"turkic": {"opt_out": True}},
@@ -50,7 +56,7 @@ PREFERENCES: Final[Operation] = {
             "example": _WISHES,
         }
     ],
-    "refusals": [_NO_USER],
+    "refusals": [_NO_USER, _NO_ADDRESS],
 }
 
 SET_PREFERENCES: Final[Operation] = {
@@ -78,6 +84,7 @@ SET_PREFERENCES: Final[Operation] = {
         }
     ],
     "refusals": [
+        _NO_ADDRESS,
         {
             "status": 400,
             "word": "no-json",
