@@ -8,14 +8,20 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from builders import make_record
 from plant import Plant, wait_until
+from platform_core.job_events import JobDomain
 from typing_extensions import override
 
+from platform_workers.attempt_run import AttemptRun
 from platform_workers.errors import JobCancelledError
 from platform_workers.horse import STOP_SIGNAL, die_with_parent, stoppable
+from platform_workers.job_context import make_job_context
 from platform_workers.job_control import JobControl, make_job_control
 from platform_workers.job_queue import AttemptName, RqJobQueue
+from platform_workers.job_record_store import JobRecordStore
 from platform_workers.job_store import read_log
+from platform_workers.redis import RedisClient
 from platform_workers.rq_harness import make_worker
 from platform_workers.testing import FakeClock, FakeLogger
 
@@ -225,6 +231,27 @@ def test_the_signal_raises_once_and_only_while_the_attempt_runs() -> None:
     finally:
         signal.signal(STOP_SIGNAL, before)
     assert told == 1
+
+
+@pytest.mark.parametrize("way", ["progress", "log"])
+def test_who_was_told_by_a_refusal_cleans_up_without_the_signal(
+    way: str, redis: RedisClient, store: JobRecordStore, domain: JobDomain
+) -> None:
+    """A cancelled job's step is refused and its handler cleans up; the worker's signal comes meanwhile."""
+    context = make_job_context(
+        redis=redis, domain=domain, events_channel="shop:events", job_id="job-1", user_id=7,
+        queue_name="q", lease_token="worker:1:1",
+    )  # fmt: skip
+    store.save(make_record("job-1", "cancelled"))
+    handler = AttemptRun(context, attempt=1, logger=FakeLogger())
+    before = signal.getsignal(STOP_SIGNAL)
+    try:
+        with stoppable():
+            with pytest.raises(JobCancelledError, match="refused"):
+                handler.publish_progress(50) if way == "progress" else handler.log("on my way")
+            os.kill(os.getpid(), STOP_SIGNAL)
+    finally:
+        signal.signal(STOP_SIGNAL, before)
 
 
 def test_there_is_not_always_a_horse_to_stop(plant: Plant) -> None:

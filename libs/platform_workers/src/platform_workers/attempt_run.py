@@ -7,6 +7,7 @@ from platform_core.json_values import JsonValue
 from platform_core.logging import Logger
 
 from platform_workers.errors import JobCancelledError, RedisUnavailableError, TransitionRefusedError
+from platform_workers.horse import handler_knows
 from platform_workers.job_context import JobContext
 from platform_workers.job_transitions import LogLevel
 
@@ -59,6 +60,7 @@ class AttemptRun:
             # Progress is for watchers alone: a job must not fail because one step could not be told.
             self._logger.warning("worker.progress_not_published", job_id=self.job_id, error=str(error))
         except TransitionRefusedError as error:
+            handler_knows()
             raise JobCancelledError(str(error)) from error
 
     def log(self, message: str, level: LogLevel = "info") -> None:
@@ -68,4 +70,5 @@ class AttemptRun:
         except RedisUnavailableError as error:
             self._logger.warning("worker.line_not_logged", job_id=self.job_id, error=str(error))
         except TransitionRefusedError as error:
+            handler_knows()
             raise JobCancelledError(str(error)) from error

@@ -38,19 +38,32 @@ def _signal_group(pid: int, number: signal.Signals) -> None:
         os.killpg(pid, number)
 
 
+class _Handler:
+    """Whether the handler of this process knows that it is to stop."""
+
+    knows = False
+
+
+def handler_knows() -> None:
+    """The handler has been told to stop in another way: the signal must not interrupt its cleaning up."""
+    _Handler.knows = True
+
+
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """While the block runs, `STOP_SIGNAL` raises `JobCancelledError` in the main thread, once.
+    """While the block runs, `STOP_SIGNAL` raises `JobCancelledError` in the main thread, unless it was told.
 
     Before the block the signal ends the process: nothing has begun. Afterwards it is ignored: raised where RQ
     ends the horse, it would lead out of the horse's code into the worker's, of which the horse is a copy.
     """
 
     def stop(_number: int, _frame: FrameType | None) -> None:
-        # A second one must not interrupt the handler's cleaning up.
-        signal.signal(STOP_SIGNAL, signal.SIG_IGN)
-        raise JobCancelledError("the job was cancelled or given to another worker")
+        if not _Handler.knows:
+            # A second one must not interrupt the handler's cleaning up.
+            handler_knows()
+            raise JobCancelledError("the job was cancelled or given to another worker")
 
+    _Handler.knows = False
     signal.signal(STOP_SIGNAL, stop)
     try:
         yield

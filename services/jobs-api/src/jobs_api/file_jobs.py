@@ -11,6 +11,7 @@ from typing import Final, TypeAlias, TypedDict, TypeVar
 
 from platform_core.clock import Clock
 from platform_core.errors import JobUserError
+from platform_workers.errors import JobCancelledError
 from platform_workers.handlers import JobResult, JobRun
 
 from jobs_api.file_names import result_name
@@ -117,7 +118,12 @@ class FileJobs:
         try:
             yield folder
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            try:
+                shutil.rmtree(folder, ignore_errors=True)
+            except JobCancelledError:
+                # Cancelled in the middle of it; an attempt is told that once.
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
 
 
 def remove_leftovers(work_folder: Path, *, before: datetime) -> int:

@@ -1,6 +1,7 @@
 """The job types of the domain `files`: from an uploaded file to a stored result."""
 
 import os
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from platform_core.errors import DecodeError, JobUserError
 from platform_core.job_events import JobDomain
 from platform_core.json_schemas import field_names
 from platform_core.json_values import JsonObject, JsonValue, decode_json
+from platform_workers.errors import JobCancelledError
 from platform_workers.handlers import HandlerRegistry, JobResult
 from platform_workers.job_transitions import LogLevel
 from platform_workers.testing import FakeClock, golden_payload_faults
@@ -121,6 +123,23 @@ def test_options_reach_the_work(registry: HandlerRegistry, store: FileStore, tmp
 
 def test_a_file_that_was_never_uploaded_is_the_users_fault(registry: HandlerRegistry, work: Path) -> None:
     with pytest.raises(JobUserError, match="no uploaded file with the id 'nope'"):
+        run_job(registry, "csv.row_count", {"file_id": "nope"}, RecordedRun())
+    assert list(work.iterdir()) == []
+
+
+def test_a_cancel_in_the_middle_of_clearing_up_leaves_nothing_behind(
+    registry: HandlerRegistry, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove, told = shutil.rmtree, list[Path]()
+
+    def interrupted(path: Path, *, ignore_errors: bool) -> None:
+        told.append(path)
+        if len(told) == 1:
+            raise JobCancelledError
+        remove(path, ignore_errors=ignore_errors)
+
+    monkeypatch.setattr("jobs_api.file_jobs.shutil.rmtree", interrupted)
+    with pytest.raises(JobCancelledError):
         run_job(registry, "csv.row_count", {"file_id": "nope"}, RecordedRun())
     assert list(work.iterdir()) == []
 
