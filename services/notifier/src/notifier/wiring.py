@@ -84,7 +84,7 @@ def connect_redis(url: Secret) -> RedisClient:
 
 
 def make_clock(redis: RedisClient) -> Clock:
-    """Return the time that all replicas go by: a lease that one takes ends for the others at the same moment."""
+    """Return the time all replicas go by: a lease that one takes ends for the others at the same moment."""
     return ServerClock(redis, SystemClock())
 
 
