@@ -3,10 +3,11 @@
 import threading
 from datetime import UTC, datetime, timedelta
 
+from typing_extensions import override
+
 from platform_workers.redis import RedisClient
 from platform_workers.server_clock import ServerClock
 from platform_workers.testing import FakeClock, FakeRedis
-from typing_extensions import override
 
 A_MOMENT = timedelta(seconds=10)
 

@@ -17,14 +17,14 @@ TRY_AGAIN_SECONDS: Final = 1.0
 """After how long a comparison that failed is made again."""
 
 TRUSTED_SECONDS: Final = 1.0
-"""The longest that the server's answer may take: a process that was paused in between would be wrong by the pause."""
+"""The longest an answer may take: a process that was paused meanwhile would be wrong by the pause."""
 
 
 class ServerClock(Clock):
     """The machine's clock, corrected to the Redis server's, so that processes agree on when a lease ends.
 
-    Without it, a worker whose clock is a minute ahead would take jobs away from those who just began them, and a
-    notifier would send again what another one is just sending. Thread-safe.
+    Without it, a worker whose clock is a minute ahead would take jobs away from those who just began them,
+    and a notifier would send again what another one is just sending. Thread-safe.
 
     Args:
         redis: the server to compare with; while it does not answer, the last correction holds.
