@@ -16,6 +16,9 @@ COMPARE_SECONDS: Final = 30.0
 TRY_AGAIN_SECONDS: Final = 1.0
 """After how long a comparison that failed is made again."""
 
+FIRST_SECONDS: Final = 5.0
+"""The longest a thread waits while another one makes the first comparison."""
+
 TRUSTED_SECONDS: Final = 1.0
 """The longest an answer may take: a process that was paused meanwhile would be wrong by the pause."""
 
@@ -53,7 +56,8 @@ class ServerClock(Clock):
 
     def _compare(self) -> None:
         # The first comparison is worth waiting for; later the last correction holds while one thread asks.
-        if not self._comparing.acquire(blocking=not self._is_compared):
+        # Not for ever: who asks may be this very thread, below a signal handler, or lost in a fork.
+        if not self._comparing.acquire(timeout=0 if self._is_compared else FIRST_SECONDS):
             return
         try:
             if self._clock.monotonic() >= self._compare_at:
