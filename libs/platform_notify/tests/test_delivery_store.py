@@ -88,6 +88,8 @@ def test_what_is_claimed_is_nobody_elses_until_the_lease_ends(store: DeliverySto
         clock.advance(1)
     first = claim(store, "one", limit=2)
     assert (first["verdict"], job_ids(first)) == ("claimed", ["j0", "j1"])
+    # What `notifier explain` tells as the time when another one takes it up.
+    assert first["deliveries"][0].get("due_at") == clock.now() + LEASE
     assert job_ids(claim(store, "two")) == ["j2"]
     nothing = claim(store, "three")
     assert (nothing["verdict"], nothing["deliveries"]) == ("none", [])

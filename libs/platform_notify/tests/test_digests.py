@@ -320,6 +320,17 @@ def test_once_it_is_claimed_a_digest_takes_nothing_more_in(store: DeliveryStore,
     assert told(claim(store)) == [["late", "later", "latest"]]
 
 
+def test_what_was_taken_out_of_the_queue_by_hand_is_told_at_once_with_the_next(
+    store: DeliveryStore, redis: RedisClient
+) -> None:
+    """The script must not end in the middle: its delivery would count as known and never be sent."""
+    add(store, "j0", "j1")
+    settle(store, claim(store))
+    redis.delete("notify:due:email")
+    assert add(store, "j2") == ["gathered"]
+    assert told(claim(store)) == [["j1", "j2"]]
+
+
 def test_a_single_one_that_was_claimed_takes_nothing_in(store: DeliveryStore, clock: FakeClock) -> None:
     alone = storm(store, clock, 2)
     assert told(alone) == [["j1"]]

@@ -31,7 +31,8 @@ from platform_workers.testing import FakeClock, FakeLogger
 
 from platform_notify.deliveries import EMAIL, decode_delivery
 from platform_notify.delivery_store import RETENTION, DeliveryStore
-from platform_notify.intake import Intake, IntakeConfig, Taken
+from platform_notify.intake import MAX_KEPT, Intake, IntakeConfig, Taken
+from platform_notify.rendering import MAX_MESSAGE
 
 CONFIG: IntakeConfig = {
     "channel": EMAIL,
@@ -396,6 +397,23 @@ def test_the_facts_come_from_the_event_and_from_the_record(
         "link": "https://jobs.example.com/jobs/turkic/j1",
     }
     assert (record["recipient"], record["user_id"], record["layer"]) == (ANNA, "7", "job")
+
+
+def test_of_a_long_message_only_as_much_is_kept_as_a_mail_can_show(
+    redis: RedisClient, clock: FakeClock, intake: Intake
+) -> None:
+    """Any publisher may write a megabyte into each event, and deliveries stay for 30 days."""
+    foreign_job(redis, "j1", status="failed")
+    foreign_job(redis, "j2")
+    redis.hset("turkic:job:j2", {"job_type": "t" * 5000, "message": "m" * 5000})
+    intake.take_live(heard({**failed_event(), "message": "x" * 1_000_000}))
+    intake.take_live(heard({**completed("j2"), "result_id": "r" * 1_000_000}))
+    failed, done = (decode_delivery(deliveries_of(redis, name)[0])["facts"] for name in ("j1", "j2"))
+    assert failed["message"] == "x" * MAX_KEPT
+    assert (done["result_id"], done["job_type"], done["message"]) == (
+        "r" * MAX_KEPT, "t" * MAX_KEPT, "m" * MAX_KEPT,
+    )  # fmt: skip
+    assert MAX_KEPT > MAX_MESSAGE
 
 
 def test_a_foreign_job_has_few_facts(redis: RedisClient, clock: FakeClock, intake: Intake) -> None:

@@ -1,6 +1,9 @@
 """Workers agree on the time, whatever their machines say."""
 
+import threading
 from datetime import UTC, datetime, timedelta
+
+from typing_extensions import override
 
 from platform_workers.redis import RedisClient
 from platform_workers.server_clock import ServerClock
@@ -35,3 +38,81 @@ def test_without_redis_the_last_correction_holds() -> None:
     redis.server.connected = False
     machine.advance(31)
     assert abs(clock.now() - datetime.now(UTC) - timedelta(seconds=31)) < A_MOMENT
+
+
+def test_who_starts_before_redis_is_put_right_soon_after_it_is_there() -> None:
+    """Not only at the next regular comparison: until then its leases would end at a time of its own."""
+    redis = FakeRedis()
+    redis.server.connected = False
+    machine = FakeClock(datetime.now(UTC) + timedelta(minutes=5))
+    clock = ServerClock(redis, machine)
+    clock.now()
+    redis.server.connected = True
+    machine.advance(1)
+    assert abs(clock.now() - datetime.now(UTC)) < A_MOMENT
+
+
+class PausedOnce(RedisClient):
+    """A connection whose process is stopped for a minute while the server answers the first time."""
+
+    def __init__(self, redis: RedisClient, machine: FakeClock) -> None:
+        super().__init__(redis.connection)
+        self._machine = machine
+        self.asked = 0
+
+    @override
+    def now(self) -> datetime:
+        self.asked += 1
+        answer = self._machine.now()
+        if self.asked == 1:
+            self._machine.advance(60)
+        return answer
+
+
+def test_an_answer_that_took_long_is_not_believed(redis: RedisClient) -> None:
+    """It would put the clock back by the time the process was paused."""
+    machine = FakeClock(datetime.now(UTC))
+    paused = PausedOnce(redis, machine)
+    clock = ServerClock(paused, machine)
+    assert clock.now() == machine.now()
+    machine.advance(1)
+    assert clock.now() == machine.now()
+    assert paused.asked == 2
+
+
+class Gate(RedisClient):
+    """A connection that answers when it is told to; its server is 5 minutes ahead."""
+
+    def __init__(self, redis: RedisClient, machine: FakeClock) -> None:
+        super().__init__(redis.connection)
+        self._machine = machine
+        self.asked = threading.Semaphore(0)
+        self.answers = threading.Semaphore(0)
+
+    @override
+    def now(self) -> datetime:
+        self.asked.release()
+        assert self.answers.acquire(timeout=30)
+        return self._machine.now() + timedelta(minutes=5)
+
+
+def test_the_first_comparison_is_waited_for_and_later_ones_are_not(redis: RedisClient) -> None:
+    """No thread goes by the machine's own time at the start, and none waits for a server that hangs later."""
+    machine = FakeClock(datetime.now(UTC))
+    gate = Gate(redis, machine)
+    clock, told = ServerClock(gate, machine), list[datetime]()
+    threads = [threading.Thread(target=lambda: told.append(clock.now())) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    assert gate.asked.acquire(timeout=30)
+    gate.answers.release()
+    for thread in threads:
+        thread.join(30)
+    assert told == [machine.now() + timedelta(minutes=5)] * 2
+    machine.advance(31)
+    asking = threading.Thread(target=clock.now)
+    asking.start()
+    assert gate.asked.acquire(timeout=30)
+    assert clock.now() == machine.now() + timedelta(minutes=5)
+    gate.answers.release()
+    asking.join(30)

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from datetime import timedelta
 from email import message_from_bytes, policy
 from functools import partial
 from pathlib import Path
@@ -310,6 +311,20 @@ def test_a_lone_mail_does_not_wait(server: EmbeddedRedis, redis: RedisClient, tm
             wait_until(partial(has_mails, tmp_path, number + 1))
             took.append(clock.monotonic() - began)
     assert median(took) < 0.25
+
+
+def test_a_replica_whose_machine_is_ahead_goes_by_the_time_of_redis(
+    server: EmbeddedRedis, redis: RedisClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its own time it would take over, and send again, what another replica is just sending."""
+    machine = SystemClock.now
+    monkeypatch.setattr(SystemClock, "now", lambda clock: machine(clock) + timedelta(minutes=5))
+    with running_ready(settings_for(server.url, tmp_path)):
+        complete_job(redis)
+        wait_until(lambda: sent_count(redis) == 1)
+    (delivery,) = DeliveryStore(redis, SystemClock()).of_job(TURKIC, "j1")
+    for moment in (delivery["created_at"], delivery["attempts"][0]["at"], delivery["settled_at"]):
+        assert abs(moment - redis.now()) < timedelta(minutes=1)
 
 
 # -- start and stop -----------------------------------------------------------------------------------

@@ -195,6 +195,14 @@ def test_mail_over_smtp() -> None:
             {"MAIL_DIGEST_DOMAINS": "qr: window=9"},
             "MAIL_DIGEST_DOMAINS, entry 1: window must be a number with s, m or h",
         ),
+        (
+            {"MAIL_DIGEST_DOMAINS": "qr: off all"},
+            "MAIL_DIGEST_DOMAINS, entry 1: outcomes, window and first may each be said once",
+        ),
+        (
+            {"MAIL_DIGEST_DOMAINS": "qr: window=5m window=10m"},
+            "MAIL_DIGEST_DOMAINS, entry 1: outcomes, window and first may each be said once",
+        ),
         ({"MAIL_DIGEST_DOMAINS": "qr: first=101"}, "MAIL_DIGEST_DOMAINS, entry 1: first must be 1 to 100"),
         ({"MAIL_DIGEST_DOMAINS": "qr: first=0"}, "MAIL_DIGEST_DOMAINS, entry 1: first must be 1 to 100"),
         ({"NOTIFIER_PORT": "70000"}, "NOTIFIER_PORT must be at most 65535"),

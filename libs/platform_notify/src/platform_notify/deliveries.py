@@ -117,7 +117,7 @@ class Delivery(TypedDict):
         gathered: of a digest: how many were gathered into it.
         items: of a digest that was claimed: what it tells, oldest first, and of many only the first.
         held_until: until when it was kept back so that others could join it.
-        due_at: when it is to be sent next; absent once it is settled.
+        due_at: when it is to be sent next; of a claimed one, when its lease ends; absent once it is settled.
         attempt: attempts so far, without those before the provider's account was refused.
         first_attempt_at: when the first of these was made.
         interrupted: attempts whose process ended before it could say how they went.

@@ -172,6 +172,7 @@ class DeliveryStore:
                 "args": [
                     str(to_millis(now)), to_iso(now), str(milliseconds(lease)), str(limit), token, provider,
                     str(milliseconds(PROBE_PAUSE)), RECORD_PREFIX, *pace, LIST_PREFIX, str(MAX_TOLD),
+                    to_iso(now + lease),
                 ],
             }
         )  # fmt: skip

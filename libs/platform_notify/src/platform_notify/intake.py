@@ -32,6 +32,12 @@ from platform_notify.rendering import MailFacts
 
 Outcome: TypeAlias = JobCompletedV1 | JobFailedV1
 
+MAX_KEPT: Final = 2000
+"""How many characters of what a publisher says are kept with a delivery; a mail shows half of them.
+
+An event may hold a megabyte, its delivery stays for 30 days, and a claim loads hundreds at once.
+"""
+
 _MAX_DIGITS: Final = 10
 
 
@@ -213,10 +219,10 @@ class Intake:
         facts: MailFacts = {
             "domain": event["domain"],
             "job_id": event["job_id"],
-            "job_type": fields.get("job_type"),
+            "job_type": _kept(fields.get("job_type")),
             "event": job_event_of(event).word,
             "error_kind": None,
-            "message": fields.get("message"),
+            "message": _kept(fields.get("message")),
             "attempts": _count(fields.get("attempt_count", "")),
             "created_at": _moment(fields.get("created_at")),
             "started_at": _moment(fields.get("started_at")),
@@ -226,9 +232,9 @@ class Intake:
             "link": self._link(event),
         }
         if is_completed(event):
-            facts["result_id"], facts["result_bytes"] = event["result_id"], event["result_bytes"]
+            facts["result_id"], facts["result_bytes"] = event["result_id"][:MAX_KEPT], event["result_bytes"]
         else:
-            facts["error_kind"], facts["message"] = event["error_kind"], event["message"]
+            facts["error_kind"], facts["message"] = event["error_kind"], event["message"][:MAX_KEPT]
         return facts
 
     def _link(self, event: Outcome) -> str | None:
@@ -250,6 +256,10 @@ def _moment(text: str | None) -> datetime | None:
     except ValueError:
         return None
     return None if moment.utcoffset() is None else moment.astimezone(UTC)
+
+
+def _kept(text: str | None) -> str | None:
+    return None if text is None else text[:MAX_KEPT]
 
 
 def _count(text: str) -> int | None:

@@ -63,6 +63,10 @@ def _of_domain(reader: SettingsReader, place: str, words: list[str], general: Do
     rule: DomainDigests = {**general}
     if not words:
         reader.fault(f"{place}: the domain must be followed by ':' and {_DOMAIN_WORDS}")
+    kinds = ["outcomes" if word in OUTCOMES else word.partition("=")[0] for word in words]
+    if len(kinds) > len({*kinds}):
+        # Which of the two was meant nobody can tell.
+        reader.fault(f"{place}: outcomes, window and first may each be said once")
     for word in words:
         name, _, value = word.partition("=")
         outcomes = [known for known in OUTCOMES if known == word]

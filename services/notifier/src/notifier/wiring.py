@@ -31,6 +31,7 @@ from platform_notify.unsubscribe import UnsubscribeLinks, UnsubscribeTokens
 from platform_notify.writing import MailWriter
 from platform_workers.event_subscriber import EventLog, LiveEvents
 from platform_workers.redis import RedisClient, connect
+from platform_workers.server_clock import ServerClock
 
 from notifier.canary import Canary, CanaryRedis
 from notifier.feeds import LiveFeed, LogFeed, Tally
@@ -80,6 +81,11 @@ def set_up_logging(settings: NotifierSettings) -> None:
 def connect_redis(url: Secret) -> RedisClient:
     """Return the connection; nothing is sent before the first command."""
     return connect(url.reveal())
+
+
+def make_clock(redis: RedisClient) -> Clock:
+    """Return the time all replicas go by: a lease that one takes ends for the others at the same moment."""
+    return ServerClock(redis, SystemClock())
 
 
 class Outlet(TypedDict):
@@ -158,8 +164,9 @@ def build_service(settings: NotifierSettings, stopping: threading.Event) -> Serv
     Raises:
         OSError: the port cannot be taken.
     """
-    clock, wake, look = SystemClock(), threading.Event(), threading.Event()
+    wake, look = threading.Event(), threading.Event()
     redis = connect_redis(settings["redis_url"])
+    clock = make_clock(redis)
     store = DeliveryStore(redis, clock)
     outlet = make_outlet(settings, redis, clock)
     provider = outlet["provider"]

@@ -5,7 +5,8 @@
 --   KEYS[4]  the provider's rate limit
 --   ARGV     now (ms), now (ISO), lease (ms), at most how many, claim token, provider, time between two
 --            probes (ms), prefix of the records' keys, time until a token comes back (ms, "0" for no limit),
---            tokens of a full bucket, prefix of the digests' lists, at most how many of a digest are told
+--            tokens of a full bucket, prefix of the digests' lists, at most how many of a digest are told, end of
+--            the lease (ISO)
 --   returns  {verdict, when to ask again (ms, "" if nothing waits), when the circuit was closed (ISO, ""),
 --             then for each delivery: id, number of texts, field, value, ...}
 --   verdict  "claimed" | "none"
@@ -15,6 +16,7 @@ local due_set, circuit, pause = KEYS[1], KEYS[2], KEYS[3]
 local now, now_iso, lease, limit = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local token, provider, probe_pause, prefix = ARGV[5], ARGV[6], tonumber(ARGV[7]), ARGV[8]
 local interval, burst, list_prefix, told = tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11], tonumber(ARGV[12])
+local lease_end = ARGV[13]
 
 local paused_until = redis.call('GET', pause)
 if paused_until and tonumber(paused_until) > now then
@@ -68,7 +70,7 @@ local function claim(id)
     redis.call('HINCRBY', record, 'interrupted', 1)
     redis.call('HSET', record, 'unsure', 'yes')
   end
-  redis.call('HSET', record, 'claim', token, 'provider', provider)
+  redis.call('HSET', record, 'claim', token, 'provider', provider, 'due_at', lease_end)
   redis.call('HSETNX', record, 'first_attempt_at', now_iso)
   redis.call('HINCRBY', record, 'attempt', 1)
   redis.call('ZADD', due_set, now + lease, id)

@@ -60,7 +60,8 @@ local function make_digest(single)
     redis.call('HSET', prefix .. new_digest, name, redis.call('HGET', prefix .. single, name))
   end
   redis.call('HSET', prefix .. new_digest, 'delivery_id', new_digest, 'state', 'waiting')
-  redis.call('ZADD', due_set, redis.call('ZSCORE', due_set, single), new_digest)
+  -- Without a score somebody has taken it out of the set by hand; it waits all the same, so it is due.
+  redis.call('ZADD', due_set, redis.call('ZSCORE', due_set, single) or now, new_digest)
   redis.call('ZREM', due_set, single)
   join(new_digest, single)
   redis.call('HSET', storm, 'open', new_digest)
