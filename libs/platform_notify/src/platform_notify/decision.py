@@ -106,19 +106,12 @@ def decide(
         provider_configured: whether there is a provider to send with.
     """
     recipient = intent["context"].get("email", "")
-    of_domain = preferences.get("domains", {}).get(domain, {})
     if intent["status"] == "cancelled":
         return skip("job_cancelled", "job", recipient=recipient)
-    # An opt-out wins over everything, also over the job's own request.
-    if preferences.get("opt_out", False):
-        return skip("opted_out", "preferences", recipient=recipient)
-    if of_domain.get("opt_out", False):
-        return skip("opted_out", "domain_preferences", recipient=recipient)
-    # So does a stored "no mail"; what is said of the domain counts more than what is said of all.
-    stored, stored_layer = _stored(preferences, of_domain.get("email"))
-    if stored is not None and not stored["enabled"]:
-        return skip("opted_out", stored_layer, recipient=recipient)
-    wish, layer = stored, stored_layer
+    opted_out = opt_out_layer(preferences, domain)
+    if opted_out is not None:
+        return skip("opted_out", opted_out, recipient=recipient)
+    wish, layer = _stored(preferences, domain)
     if "notifications" in intent:
         wish, layer = intent["notifications"].get("email"), "job"
     objection = _objection(wish, outcome)
@@ -131,6 +124,20 @@ def decide(
     return {"decision": "send", "recipient": recipient, "layer": layer}
 
 
+def opt_out_layer(preferences: NotificationPreferences, domain: JobDomain) -> Layer | None:
+    """Return which of a user's preferences stops every mail about a domain's jobs; None if none does.
+
+    An opt-out wins over everything, also over the job's own request.
+    """
+    if preferences.get("opt_out", False):
+        return "preferences"
+    if preferences.get("domains", {}).get(domain, {}).get("opt_out", False):
+        return "domain_preferences"
+    # A stored "no mail" is one too; what is said of the domain counts more than what is said of all.
+    stored, layer = _stored(preferences, domain)
+    return layer if stored is not None and not stored["enabled"] else None
+
+
 def _objection(wish: EmailIntent | None, outcome: JobEvent) -> SkipReason | None:
     if wish is None:
         return "not_requested"
@@ -139,12 +146,11 @@ def _objection(wish: EmailIntent | None, outcome: JobEvent) -> SkipReason | None
     return None if outcome.word in wish["on"] else "event_not_wanted"
 
 
-def _stored(
-    preferences: NotificationPreferences, of_domain: EmailIntent | None
-) -> tuple[EmailIntent | None, Layer]:
+def _stored(preferences: NotificationPreferences, domain: JobDomain) -> tuple[EmailIntent | None, Layer]:
     """Find what the user has stored about mail from this domain, and where; nothing if nothing."""
-    if of_domain is not None:
-        return of_domain, "domain_preferences"
+    of_domain = preferences.get("domains", {}).get(domain, {})
+    if "email" in of_domain:
+        return of_domain["email"], "domain_preferences"
     if "email" in preferences:
         return preferences["email"], "preferences"
     return None, "default"

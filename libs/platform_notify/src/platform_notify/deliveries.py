@@ -101,10 +101,14 @@ class NewDelivery(TypedDict):
 
 
 class DigestItem(TypedDict):
-    """One mail that was gathered into a digest: what it would have said, and the user it is for."""
+    """One mail that was gathered into a digest: what it would have said, and the user it is for.
+
+    `preferences` is what that user has stored about mails, as text.
+    """
 
     facts: MailFacts
     subscriber: NotRequired[str]
+    preferences: NotRequired[str]
 
 
 class Delivery(TypedDict):
@@ -117,6 +121,7 @@ class Delivery(TypedDict):
         gathered: of a digest: how many were gathered into it.
         items: of a digest that was claimed: what it tells, oldest first, and of many only the first.
         held_until: until when it was kept back so that others could join it.
+        preferences: of one that was claimed: what its user has stored about mails by now, as text.
         due_at: when it is to be sent next; of a claimed one, when its lease ends; absent once it is settled.
         attempt: attempts so far, without those before the provider's account was refused.
         first_attempt_at: when the first of these was made.
@@ -163,6 +168,7 @@ class Delivery(TypedDict):
     gathered: NotRequired[int]
     items: NotRequired[list[DigestItem]]
     held_until: NotRequired[datetime]
+    preferences: NotRequired[str]
 
 
 # These fields of the hash are JSON; all others are plain text.
@@ -224,7 +230,7 @@ def decode_delivery(fields: Mapping[str, str]) -> Delivery:
 
 
 def decode_items(fields: Mapping[str, str]) -> list[DigestItem]:
-    """Read what a digest tells from the fields that its claim adds: `item:<n>:facts`, `item:<n>:subscriber`.
+    """Read what a digest tells from the fields that its claim adds, `item:<n>:facts` and so on.
 
     One that cannot be read is left out: it must not keep the others back.
     """
@@ -237,6 +243,8 @@ def decode_items(fields: Mapping[str, str]) -> list[DigestItem]:
         item: DigestItem = {"facts": facts}
         if f"item:{number}:subscriber" in fields:
             item["subscriber"] = fields[f"item:{number}:subscriber"]
+        if f"item:{number}:preferences" in fields:
+            item["preferences"] = fields[f"item:{number}:preferences"]
         found.append(item)
     return found
 

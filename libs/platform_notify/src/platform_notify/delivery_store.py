@@ -23,6 +23,7 @@ from platform_workers.redis import RedisClient
 
 from platform_notify.circuit import PROBE_PAUSE, SCRIPTS, circuit_key, milliseconds, pause_key
 from platform_notify.claims import Claim, read_claim
+from platform_notify.decision import Layer, SkipReason
 from platform_notify.deliveries import (
     AttemptNote,
     Delivery,
@@ -70,19 +71,23 @@ class Settlement(TypedDict):
     """What became of one claimed delivery.
 
     Attributes:
-        state: `waiting` to be tried again at `due_at`, `sent`, or `dead`.
+        state: `waiting` to be tried again at `due_at`, `sent`, `dead`, or `skipped` after all.
         counts: whether the attempts so far count; False also forgets when the first one was.
         due_at: when to try again; needed for `waiting` alone.
         attempts: the notes of all attempts, this one last.
         detail: why it is dead; absent leaves what is there.
+        reason: why it is skipped.
+        layer: who decided that.
         unsure: the mail may have been delivered although it does not count as sent; see `Delivery`.
     """
 
     delivery_id: str
     domain: str
     job_id: str
-    state: Literal["waiting", "sent", "dead"]
+    state: Literal["waiting", "sent", "dead", "skipped"]
     counts: bool
+    reason: NotRequired[SkipReason]
+    layer: NotRequired[Layer]
     due_at: NotRequired[datetime]
     unsure: NotRequired[Literal["yes", "send_anyway"]]
     attempts: NotRequired[list[AttemptNote]]
@@ -322,4 +327,8 @@ def _settled_fields(settlement: Settlement, now: datetime) -> dict[str, str]:
         fields["detail"] = settlement["detail"]
     if "template_version" in settlement:
         fields["template_version"] = settlement["template_version"]
+    if "reason" in settlement:
+        fields["reason"] = settlement["reason"]
+    if "layer" in settlement:
+        fields["layer"] = settlement["layer"]
     return fields

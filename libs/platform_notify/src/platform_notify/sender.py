@@ -5,7 +5,7 @@ that ends; the delivery is then sent again under the same id. What the provider 
 has it, also over an outage of Redis, so that a mail that was taken is not sent once more.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NotRequired, Protocol, TypedDict
 
@@ -17,6 +17,7 @@ from platform_notify.claims import Claim, Unreadable, Verdict
 from platform_notify.deliveries import Delivery
 from platform_notify.delivery_store import DeliveryStore, Settlement
 from platform_notify.messages import MailMessage
+from platform_notify.opt_outs import Stop, stop_of
 from platform_notify.providers.base import MailProvider, SendResult, failed, sent
 from platform_notify.providers.sent_log import LogAnswer, SentLog
 from platform_notify.rate_limit import RateRule
@@ -27,6 +28,7 @@ from platform_notify.settling import (
     counted_from,
     held_back,
     settle_attempt,
+    settle_stopped,
     settle_unreadable,
 )
 from platform_notify.unsure import WhenUnsure, decide_unsure
@@ -119,12 +121,20 @@ class _Tried(TypedDict):
     settlement: Settlement
 
 
+class _Stopped(TypedDict):
+    """One delivery that is not sent after all, and why."""
+
+    delivery: Delivery
+    stop: Stop
+
+
 class _Answered(TypedDict):
     """Results that are not in Redis yet."""
 
     token: str
     is_probe: bool
     tried: list[_Tried]
+    stopped: list[_Stopped]
     unreadable: list[Unreadable]
 
 
@@ -202,10 +212,13 @@ class Sender:
 
     def _send(self, claim: Claim) -> _Answered:
         settled = self._settle_unsure(claim)
+        to_send = [one for one in claim["deliveries"] if one["delivery_id"] not in settled]
+        stopped = list(_stopped_among(to_send))
+        not_sent = {one["delivery"]["delivery_id"] for one in stopped}
         mails = {
             delivery["delivery_id"]: self._mail(delivery)
-            for delivery in claim["deliveries"]
-            if delivery["delivery_id"] not in settled
+            for delivery in to_send
+            if delivery["delivery_id"] not in not_sent
         }
         messages = [mail for mail in mails.values() if mail is not None]
         started = self._clock.monotonic()
@@ -217,6 +230,8 @@ class Sender:
             )
         tried: list[_Tried] = []
         for delivery in claim["deliveries"]:
+            if delivery["delivery_id"] in not_sent:
+                continue
             one = settled.get(delivery["delivery_id"])
             if one is None:
                 result = _UNWRITABLE if mails[delivery["delivery_id"]] is None else next(answers)
@@ -226,6 +241,7 @@ class Sender:
             "token": claim["token"],
             "is_probe": claim["verdict"] == "probe",
             "tried": tried,
+            "stopped": stopped,
             "unreadable": claim["unreadable"],
         }
 
@@ -308,11 +324,20 @@ class Sender:
         said = [one["result"] for one in answered["tried"] if one["teller"] == "provider"]
         self._tell_circuit(said, is_probe=answered["is_probe"])
         settlements = [one["settlement"] for one in answered["tried"]]
+        settlements += [settle_stopped(one["delivery"], one["stop"]) for one in answered["stopped"]]
         settlements += [settle_unreadable(lost) for lost in answered["unreadable"]]
         kept = self._store.settle(self._config["channel"], answered["token"], settlements)
         self._answered = None
         for one, is_kept in zip(answered["tried"], kept, strict=False):
             self._report(one, is_kept=is_kept)
+        for stopped in answered["stopped"]:
+            self._logger.info(
+                "notifier.delivery_skipped",
+                domain=stopped["delivery"]["domain"],
+                job_id=stopped["delivery"]["job_id"],
+                delivery_id=stopped["delivery"]["delivery_id"],
+                **stopped["stop"],
+            )
         for lost in answered["unreadable"]:
             self._logger.error(
                 "notifier.delivery_unreadable", delivery_id=lost["delivery_id"], fault=lost["fault"]
@@ -369,3 +394,11 @@ class Sender:
                 "gathered": delivery.get("gathered", 0),
             }
         )
+
+
+def _stopped_among(deliveries: Sequence[Delivery]) -> Iterator[_Stopped]:
+    """Give those that are not to be sent after all."""
+    for delivery in deliveries:
+        stop = stop_of(delivery)
+        if stop is not None:
+            yield {"delivery": delivery, "stop": stop}

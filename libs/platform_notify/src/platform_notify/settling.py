@@ -7,6 +7,7 @@ from platform_notify.circuit import PROBE_PAUSE
 from platform_notify.claims import Claim, Unreadable
 from platform_notify.deliveries import AttemptNote, Delivery
 from platform_notify.delivery_store import Settlement
+from platform_notify.opt_outs import Stop
 from platform_notify.providers.base import Failed, SendResult, failed
 from platform_notify.rendering import TEMPLATE_VERSION
 from platform_notify.retry import RetryDecision, decide_retry
@@ -91,6 +92,20 @@ def counted_from(delivery: Delivery, claim: Claim, now: datetime) -> datetime:
     """
     first = delivery.get("first_attempt_at", now)
     return max(first, claim.get("closed_at", first))
+
+
+def settle_stopped(delivery: Delivery, stop: Stop) -> Settlement:
+    """Return what is recorded about a delivery that is not sent after all."""
+    return {
+        "delivery_id": delivery["delivery_id"],
+        "domain": delivery["domain"],
+        "job_id": delivery["job_id"],
+        "state": "skipped",
+        "counts": True,
+        "reason": stop["reason"],
+        "layer": stop["layer"],
+        "detail": stop["detail"],
+    }
 
 
 def settle_unreadable(lost: Unreadable) -> Settlement:

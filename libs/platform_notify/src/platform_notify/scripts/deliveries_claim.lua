@@ -8,7 +8,8 @@
 --            tokens of a full bucket, prefix of the digests' lists, at most how many of a digest are told, end of
 --            the lease (ISO)
 --   returns  {verdict, when to ask again (ms, "" if nothing waits), when the circuit was closed (ISO, ""),
---             then for each delivery: id, number of texts, field, value, ...}
+--             then for each delivery: id, number of texts, field, value, ...; beside its own fields what its
+--             user has stored about mails (`preferences`), and of a digest what it tells (`item:<n>:...`)}
 --   verdict  "claimed" | "none"
 --            "probe": the circuit is open, and this one delivery finds out whether the provider is well again
 --   refuses  {"open", next probe (ms), ""}, {"paused", until (ms), ""}, {"limited", until (ms), ""}
@@ -43,16 +44,33 @@ local function release(list)
   redis.call('DEL', list)
 end
 
+-- Add what a delivery's user has stored about mails by now (platform_core.notifications.preferences_key).
+local function tell_preferences(flat, name, user)
+  if not user then
+    return
+  end
+  local found = redis.pcall('GET', 'user:' .. user .. ':notification_preferences')
+  if type(found) == 'table' then
+    -- The key holds no text: nobody can read from it that the user wants mails.
+    found = 'no text'
+  end
+  if found then
+    flat[#flat + 1] = name
+    flat[#flat + 1] = found
+  end
+end
+
 -- Add the first members of a digest to its fields.
 local function tell_members(flat, list)
   for number, member in ipairs(redis.call('LRANGE', list, 0, told - 1)) do
-    for _, name in ipairs({ 'facts', 'subscriber' }) do
-      local value = redis.call('HGET', prefix .. member, name)
-      if value then
+    local found = redis.call('HMGET', prefix .. member, 'facts', 'subscriber')
+    for place, name in ipairs({ 'facts', 'subscriber' }) do
+      if found[place] then
         flat[#flat + 1] = 'item:' .. number .. ':' .. name
-        flat[#flat + 1] = value
+        flat[#flat + 1] = found[place]
       end
     end
+    tell_preferences(flat, 'item:' .. number .. ':preferences', found[2])
   end
 end
 
@@ -77,6 +95,8 @@ local function claim(id)
   local flat = redis.call('HGETALL', record)
   if redis.call('HEXISTS', record, 'gathered') == 1 then
     tell_members(flat, list_prefix .. id)
+  else
+    tell_preferences(flat, 'preferences', redis.call('HGET', record, 'subscriber'))
   end
   reply[#reply + 1] = id
   reply[#reply + 1] = tostring(#flat)

@@ -4,7 +4,8 @@
 --   KEYS[1]  the channel's due set          KEYS[2]  the channel's dead set (score: died, ms)
 --   ARGV     now (ms), retention (ms), claim token, prefix of the records' keys, prefix of the digests' lists,
 --            prefix of the keys of jobs' deliveries, then for each delivery:
---            id, key of its job's deliveries, state ("waiting" | "sent" | "dead"), due (ms, for "waiting"),
+--            id, key of its job's deliveries, state ("waiting" | "sent" | "dead" | "skipped"), due (ms, for
+--            "waiting"),
 --            "count" | "uncount" (forget the attempts so far), number of texts, field, value, ...; the field
 --            "unsure" is taken away first and must be among them to stay
 --   returns  for each delivery "ok", or "lost": it was claimed by another meanwhile; nothing is written
@@ -18,13 +19,16 @@ local function forget_later(record, of_job, id)
   redis.call('PEXPIRE', of_job, retention)
 end
 
-local function settle_members(list, state, settled_at, detail)
+local function settle_members(list, state, settled_at, detail, reason, layer)
   for _, member in ipairs(redis.call('LRANGE', list, 0, -1)) do
     local record = prefix .. member
     local job = redis.call('HMGET', record, 'domain', 'job_id')
     -- One whose record was removed by hand is not made anew.
     if job[1] then
       redis.call('HSET', record, 'state', state, 'settled_at', settled_at, 'detail', detail)
+      if state == 'skipped' then
+        redis.call('HSET', record, 'reason', reason, 'layer', layer)
+      end
       forget_later(record, job_prefix .. job[1] .. ':' .. job[2], member)
     end
   end
@@ -53,10 +57,10 @@ local function settle(at)
   end
   redis.call('ZREM', due_set, id)
   redis.call('HDEL', record, 'due_at')
-  local found = redis.call('HMGET', record, 'gathered', 'settled_at', 'detail')
+  local found = redis.call('HMGET', record, 'gathered', 'settled_at', 'detail', 'reason', 'layer')
   if found[1] then
     redis.call('PEXPIRE', record, retention)
-    settle_members(list_prefix .. id, state, found[2], found[3] or '')
+    settle_members(list_prefix .. id, state, found[2], found[3] or '', found[4], found[5])
   else
     forget_later(record, of_job, id)
   end

@@ -1,0 +1,146 @@
+"""An opt-out always wins, also one that comes while a mail waits to leave."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+from pipeline_kit import ANNA, facts, keys_without_ttl, new_delivery
+from platform_core.notifications import preferences_key
+from platform_workers.redis import RedisClient
+from platform_workers.testing import FakeClock, FakeLogger
+from test_sender import Bench
+
+from platform_notify.deliveries import Delivery, DigestItem, NewDelivery, decode_delivery, encode_delivery
+from platform_notify.digests import GatheringRule
+from platform_notify.opt_outs import stop_of
+
+RULE: GatheringRule = {"window": timedelta(minutes=10), "first": 1}
+OUT = '{"opt_out":true}'
+OUT_OF_TURKIC = '{"domains":{"turkic":{"opt_out":true}}}'
+NO_MAIL = '{"email":{"enabled":false,"on":[]}}'
+OTHERS = '{"domains":{"qr":{"opt_out":true}},"email":{"enabled":true,"on":["FAILURE"]}}'
+
+
+@pytest.fixture
+def bench(redis: RedisClient, clock: FakeClock, logger: FakeLogger) -> Bench:
+    return Bench(redis, clock, logger)
+
+
+def a_mail(preferences: str | None = None) -> Delivery:
+    delivery = decode_delivery(encode_delivery(new_delivery()))
+    if preferences is not None:
+        delivery["preferences"] = preferences
+    return delivery
+
+
+def a_digest(*preferences: str | None) -> Delivery:
+    items: list[DigestItem] = []
+    for text in preferences:
+        item: DigestItem = {"facts": facts()}
+        if text is not None:
+            item["preferences"] = text
+        items.append(item)
+    return {**a_mail(OUT), "gathered": len(items), "items": items}
+
+
+@pytest.mark.parametrize(
+    ("delivery", "reason", "layer"),
+    [
+        (a_mail(), None, None),
+        (a_mail("{}"), None, None),
+        (a_mail(OTHERS), None, None),
+        (a_mail(OUT), "opted_out", "preferences"),
+        (a_mail(OUT_OF_TURKIC), "opted_out", "domain_preferences"),
+        (a_mail(NO_MAIL), "opted_out", "preferences"),
+        (a_mail("no JSON"), "invalid_preferences", "preferences"),
+        (a_digest(), None, None),
+        (a_digest(OUT_OF_TURKIC, OUT), "opted_out", "domain_preferences"),
+        (a_digest(OUT, None), None, None),
+        (a_digest(OTHERS, OUT), None, None),
+    ],
+)
+def test_what_stops_a_mail(delivery: Delivery, reason: str | None, layer: str | None) -> None:
+    stop = stop_of(delivery)
+    found = (None, None) if stop is None else (stop["reason"], stop["layer"])
+    assert found == (reason, layer)
+
+
+def failure(job_id: str, user: str) -> NewDelivery:
+    delivery = new_delivery(job_id)
+    delivery["subscriber"] = user
+    return delivery
+
+
+def gather(bench: Bench, users: Sequence[str]) -> None:
+    """Let a job of each user end, the first one's mail be sent, and the window end."""
+    for number, user in enumerate(users):
+        bench.store.add(failure(f"j{number}", user), RULE)
+    bench.sender.run_once()
+    bench.clock.advance(600)
+
+
+def states(bench: Bench, count: int) -> list[str]:
+    return [bench.delivery(f"j{number}")["state"] for number in range(count)]
+
+
+def test_an_opt_out_while_a_digest_gathers_stops_it_and_all_of_it(bench: Bench, redis: RedisClient) -> None:
+    gather(bench, ["anna"] * 4)
+    redis.set(preferences_key("anna"), OUT_OF_TURKIC)
+    done = bench.sender.run_once()
+    assert bench.provider.job_ids == ["j0"], "nothing but the first alert, which had left before"
+    assert done["claimed"] == 1
+    assert states(bench, 4) == ["sent", "skipped", "skipped", "skipped"]
+    last = bench.delivery("j3")
+    assert (last.get("reason"), last["layer"]) == ("opted_out", "domain_preferences")
+    (line,) = [line for line in bench.logger.lines if line["event"] == "notifier.delivery_skipped"]
+    assert (line["fields"]["reason"], line["fields"]["layer"]) == ("opted_out", "domain_preferences")
+    assert ANNA not in str(bench.logger.lines)
+    assert keys_without_ttl(redis) == []
+    assert bench.sender.run_once()["claimed"] == 0
+
+
+def test_a_single_one_that_waited_is_stopped_too(bench: Bench, redis: RedisClient) -> None:
+    gather(bench, ["anna", "anna"])
+    redis.set(preferences_key("anna"), OUT)
+    bench.sender.run_once()
+    assert bench.provider.job_ids == ["j0"]
+    assert states(bench, 2) == ["sent", "skipped"]
+
+
+def test_a_mail_that_waits_for_its_next_attempt_is_stopped(bench: Bench, redis: RedisClient) -> None:
+    bench.store.add(failure("j0", "anna"))
+    bench.fail("server")
+    bench.sender.run_once()
+    redis.set(preferences_key("anna"), OUT)
+    bench.succeed()
+    bench.clock.advance(60)
+    bench.sender.run_once()
+    found = bench.delivery("j0")
+    assert (found["state"], found.get("reason"), len(found.get("attempts", []))) == (
+        "skipped",
+        "opted_out",
+        1,
+    )
+    assert len(bench.provider.batches) == 1
+
+
+def test_of_a_batch_only_those_are_stopped_whose_users_have_opted_out(
+    bench: Bench, redis: RedisClient
+) -> None:
+    for number, user in enumerate(["anna", "ben", "cleo"]):
+        bench.store.add(failure(f"j{number}", user))
+    redis.set(preferences_key("ben"), OUT)
+    redis.hset(preferences_key("cleo"), {"no": "text"})
+    bench.sender.run_once()
+    assert bench.provider.job_ids == ["j0"]
+    assert states(bench, 3) == ["sent", "skipped", "skipped"]
+    assert bench.delivery("j2").get("reason") == "invalid_preferences"
+
+
+def test_a_digest_of_several_users_is_sent_while_one_of_them_wants_it(
+    bench: Bench, redis: RedisClient
+) -> None:
+    gather(bench, ["anna", "anna", "ben"])
+    redis.set(preferences_key("anna"), OUT)
+    bench.sender.run_once()
+    assert states(bench, 3) == ["sent", "sent", "sent"]
