@@ -21,6 +21,7 @@ from platform_core.job_events import JobDomain, default_events_channel, job_doma
 from platform_core.logging import Logger, get_logger
 from redis.client import Pipeline
 from rq import Queue, Worker
+from rq.defaults import DEFAULT_LOGGING_DATE_FORMAT, DEFAULT_LOGGING_FORMAT
 from rq.exceptions import AbandonedJobError
 from rq.executions import Execution
 from rq.job import Job
@@ -38,6 +39,7 @@ from platform_workers.job_queue import RqJobQueue, low_queue_name
 from platform_workers.job_record_store import JobRecordStore
 from platform_workers.redis import REDIS_UNAVAILABLE, RedisClient, connect
 from platform_workers.rq_queue import Intake, PlatformQueue
+from platform_workers.rq_scheduler import PlatformScheduler
 from platform_workers.server_clock import ServerClock
 
 RENEWAL_SECONDS: Final = 2
@@ -206,6 +208,25 @@ class PlatformWorker(Worker):
         super().handle_job_failure(job, queue, started_job_registry, exc_string, execution)
         if execution is None:
             self._settle(job, at_once=True)
+
+    @override
+    def _start_scheduler(
+        self,
+        burst: bool = False,
+        logging_level: str | None = "INFO",
+        date_format: str = DEFAULT_LOGGING_DATE_FORMAT,
+        log_format: str = DEFAULT_LOGGING_FORMAT,
+    ) -> None:
+        """Begin to look for attempts whose time has come; once only if the worker ends with its queue."""
+        if burst:
+            once: Callable[[bool, str | None, str, str], None] = super()._start_scheduler
+            once(burst, logging_level, date_format, log_format)
+            return
+        self.scheduler = PlatformScheduler(
+            self.queues, connection=self.connection, logging_level=logging_level or "INFO"
+        )
+        begin: Callable[[bool], object] = self.scheduler.acquire_locks
+        begin(True)
 
     @override
     def request_stop(self, signum: int, frame: FrameType | None) -> None:

@@ -1,0 +1,47 @@
+"""The scheduler of a worker that was killed: another one takes over soon, and no process is left."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from plant import QUEUE, Plant, kill_tree, wait_until
+
+from platform_workers.rq_scheduler import LOCK_SECONDS
+
+LOCK = f"rq:scheduler-lock:{QUEUE}"
+
+
+def children_of(pid: int | None) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()]
+
+
+def is_gone(pid: int) -> bool:
+    return not Path(f"/proc/{pid}").exists()
+
+
+def test_the_lock_of_a_killed_scheduler_ends_soon_and_another_worker_takes_over(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that waited for its next attempt began up to 66 s late, with RQ's lock of a minute."""
+    monkeypatch.setattr("platform_workers.rq_harness.IDLE_SECONDS", 1)
+    with plant.worker() as victim:
+        wait_until(lambda: plant.redis.ttl(LOCK) in range(1, LOCK_SECONDS + 1))
+        kill_tree(victim.pid)
+        victim.join(10)
+    # Instead of waiting.
+    plant.redis.connection.expire(LOCK, 1)
+    with plant.worker():
+        job_id = plant.submit("raise", max_attempts=2)
+        record = plant.wait_for_outcome(job_id)
+    assert (record["status"], record["attempt_count"]) == ("failed", 2)
+
+
+def test_a_scheduler_ends_with_its_worker(plant: Plant) -> None:
+    """RQ's works on as an orphan, with the lock: one more for each worker that is killed."""
+    with plant.worker() as victim:
+        wait_until(lambda: plant.redis.ttl(LOCK) in range(1, LOCK_SECONDS + 1))
+        assert victim.pid is not None
+        (scheduler,) = children_of(victim.pid)
+        os.kill(victim.pid, signal.SIGKILL)
+        wait_until(lambda: is_gone(scheduler))
