@@ -356,7 +356,7 @@ def run_rq_worker(config: WorkerConfig) -> None:
         logger.info("worker.started", worker=worker.name, job_types=", ".join(config["registry"].job_types))
         return worker
 
-    work_until_stopped(next_worker, burst=config.get("burst", False), logger=logger)
+    work_until_stopped(next_worker, burst=config.get("burst", False), wait=_wait, logger=logger)
     redis.close()
 
 
@@ -371,7 +371,9 @@ class WorkLoop(Protocol):
         """Work until told to stop, until the queue is empty (`burst`), or until Redis is lost."""
 
 
-def work_until_stopped(next_worker: Callable[[], WorkLoop], *, burst: bool, logger: Logger) -> None:
+def work_until_stopped(
+    next_worker: Callable[[], WorkLoop], *, burst: bool, wait: Callable[[float], None], logger: Logger
+) -> None:
     """Run one worker after the other until one was told to stop; RQ's worker gives up when Redis is lost."""
     while True:
         worker = next_worker()
@@ -382,6 +384,8 @@ def work_until_stopped(next_worker: Callable[[], WorkLoop], *, burst: bool, logg
         if burst or worker.stop_requested:
             logger.info("worker.stopped")
             return
+        # A server that is full or a replica answers a ping: without a pause this would go round and round.
+        wait(RESTART_PAUSE_SECONDS)
 
 
 def wait_for_redis(redis: RedisClient, *, wait: Callable[[float], None], logger: Logger) -> None:
