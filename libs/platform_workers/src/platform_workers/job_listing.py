@@ -66,7 +66,7 @@ class JobPage(TypedDict, Generic[T]):
     """Jobs, newest first.
 
     Attributes:
-        jobs: What `read` has made of them. Fewer than the limit, or none, does not mean that it is the last page.
+        jobs: What `read` has made of them; fewer than the limit, or none, also before the last page.
         next_cursor: Where the next page begins; absent on the last one.
         unreadable: One sentence for each job that was left out because its record can't be read.
     """

@@ -62,7 +62,8 @@ _NO_ANSWER: type[Exception] = _TimeoutError
 _READ_ONLY: type[Exception] = _ReadOnlyError
 _FULL: type[Exception] = _OutOfMemoryError
 REDIS_UNAVAILABLE = (_NO_CONNECTION, _NO_ANSWER, _READ_ONLY, _FULL)
-"""What the vendor's client raises when Redis does not answer or takes nothing; for code around RQ, which passes them on."""
+"""What the vendor's client raises when Redis does not answer or takes nothing; for code around RQ, which
+passes them on."""
 _NO_SCRIPT: type[Exception] = _NoScriptError
 _WATCHED_KEY_CHANGED: type[Exception] = _WatchError
 _ANY_FAULT: type[Exception] = _RedisError
