@@ -2,12 +2,14 @@
 
 import os
 import signal
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from plant import QUEUE, Plant, kill_tree, wait_until
 
-from platform_workers.rq_scheduler import LOCK_SECONDS
+from platform_workers.rq_scheduler import LOCK_SECONDS, PlatformScheduler
 
 LOCK = f"rq:scheduler-lock:{QUEUE}"
 
@@ -45,3 +47,30 @@ def test_a_scheduler_ends_with_its_worker(plant: Plant) -> None:
         (scheduler,) = children_of(victim.pid)
         os.kill(victim.pid, signal.SIGKILL)
         wait_until(lambda: is_gone(scheduler))
+
+
+def test_a_scheduler_that_is_told_to_stop_before_it_listens_stops(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It took the signal for its worker's, whose handlers it begins with; the worker waited for ever."""
+    start: Callable[[PlatformScheduler], object] = PlatformScheduler.start
+    work: Callable[[PlatformScheduler], None] = PlatformScheduler.work
+
+    def start_and_be_told(scheduler: PlatformScheduler) -> object:
+        process = start(scheduler)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return process
+
+    def work_later(scheduler: PlatformScheduler) -> None:
+        threading.Event().wait(1)
+        work(scheduler)
+
+    monkeypatch.setattr("platform_workers.rq_harness.IDLE_SECONDS", 1)
+    monkeypatch.setattr(PlatformScheduler, "start", start_and_be_told)
+    monkeypatch.setattr(PlatformScheduler, "work", work_later)
+    # Another worker has the locks at first: so this one begins to schedule when its own handlers are there.
+    for lock in (LOCK, f"{LOCK}:low"):
+        plant.redis.connection.set(lock, "another", px=300)
+    with plant.worker() as process:
+        process.join(20)
+        assert process.exitcode == 0

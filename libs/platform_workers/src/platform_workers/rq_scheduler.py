@@ -5,6 +5,7 @@ attempts with `run_after`, and those that follow a failed one after a pause. One
 """
 
 import os
+import signal
 from collections.abc import Callable
 from typing import Final
 
@@ -20,6 +21,8 @@ LOCK_SECONDS: Final = 15
 With RQ's own minute a job that waited for its next attempt began up to 66 s late after its worker was killed.
 """
 
+_STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
 
 class PlatformScheduler(RQScheduler):
     """A scheduler that ends with its worker, and whose lock ends soon after."""
@@ -28,16 +31,27 @@ class PlatformScheduler(RQScheduler):
 
     @override
     def start(self) -> object:
-        """In the worker: fork the scheduler's process."""
+        """In the worker: fork the scheduler's process.
+
+        It begins with the worker's signal handlers. A worker that is told to stop at that moment tells it, and
+        waits for it: it took the signal for the worker's, and the worker waited for ever.
+        """
         self._parent = os.getpid()
         begin: Callable[[], object] = super().start
-        return begin()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+        try:
+            return begin()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     @override
     def work(self) -> None:
         """In the scheduler's process: work until told to stop."""
         # RQ's works on as an orphan, one more for each worker that is killed.
         die_with_parent(self._parent)
+        install: Callable[[], None] = self._install_signal_handlers
+        install()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
         go_on: Callable[[], None] = super().work
         go_on()
 
