@@ -33,7 +33,7 @@ class PlatformScheduler(RQScheduler):
     def start(self) -> object:
         """In the worker: fork the scheduler's process.
 
-        It begins with the worker's signal handlers. A worker that is told to stop at that moment tells it, and
+        It begins with the worker's signal handlers. A worker that is told to stop at that moment tells it and
         waits for it: it took the signal for the worker's, and the worker waited for ever.
         """
         self._parent = os.getpid()
