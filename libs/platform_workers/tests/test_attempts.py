@@ -1,5 +1,6 @@
 """One attempt from start to settlement, without a worker process: every way it can end."""
 
+from collections.abc import Sequence
 from typing import TypedDict
 
 import pytest
@@ -306,6 +307,30 @@ def test_a_lease_that_is_gone_cannot_be_renewed(bench: Bench, clock: FakeClock) 
     bench.runner.reap_expired()
     assert not bench.runner.renew("job-1", 1, 1)
     assert bench.logger.events("warning")[-1] == "worker.lease_not_renewed"
+
+
+def test_an_attempt_that_has_not_begun_has_no_lease_to_lose(bench: Bench) -> None:
+    """Its horse may be slow to begin; it was killed for that, and the attempt counted as failed."""
+    assert bench.runner.renew("job-1", 1, 1)
+    assert bench.logger.lines == []
+    # Not so an attempt that is over, of this run or of another.
+    begin(bench, attempt=1)
+    bench.runner.settle_dead("job-1", 1, 1, "it died")
+    for run, attempt in ((1, 1), (1, 3), (2, 2)):
+        assert not bench.runner.renew("job-1", run, attempt)
+
+
+def test_an_attempt_that_begins_while_its_lease_is_asked_for_keeps_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = bench.redis.hmget
+
+    def begin_first(key: str, fields: Sequence[str]) -> dict[str, str]:
+        begin(bench, attempt=1)
+        return ask(key, fields)
+
+    monkeypatch.setattr(bench.redis, "hmget", begin_first)
+    assert bench.runner.renew("job-1", 1, 1)
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,18 @@ def test_a_job_of_a_teams_own_type_is_cancelled_too(
         desk.control.rerun(domain, "job-1")
 
 
+@pytest.mark.parametrize("field", ["attempt_count", "run"])
+def test_a_broken_record_is_named_before_anything_is_written(
+    desk: Desk, store: JobRecordStore, redis: RedisClient, field: str
+) -> None:
+    store.save(make_record())
+    redis.hset("shop:job:job-1", {field: "many"})
+    before = redis.hgetall("shop:job:job-1")
+    with pytest.raises(DecodeError, match=field):
+        desk.control.cancel(store.domain, "job-1")
+    assert redis.hgetall("shop:job:job-1") == before
+
+
 @pytest.mark.parametrize("status", ["failed", "cancelled"])
 def test_running_again_needs_no_handler(
     desk: Desk, store: JobRecordStore, status: JobStatusLiteral, clock: FakeClock

@@ -21,6 +21,7 @@ from platform_core.job_types import (
 )
 
 from platform_workers.errors import JobExistsError
+from platform_workers.job_context import make_job_context
 from platform_workers.job_record_store import JobRecordEncoder, JobRecordStore
 from platform_workers.job_store import (
     JOB_SAVE,
@@ -460,3 +461,23 @@ def test_a_clock_that_is_far_ahead_removes_no_fresh_record(redis: RedisClient, d
     JobRecordStore(redis=redis, domain=domain, clock=wrong).save(make_record("other", "completed"))
     assert JobRecordStore(redis=redis, domain=domain, clock=wrong).purge() == 0
     assert today.load("fresh") is not None
+
+
+def test_a_log_takes_the_room_that_its_lines_take(real_redis: RedisClient, domain: JobDomain) -> None:
+    """A server sets 4 KB aside for a stream's first entry: it was two thirds of what a finished job took."""
+    store = JobRecordStore(redis=real_redis, domain=domain)
+    real_redis.run_script(store.create_call(make_record()))
+    context = make_job_context(
+        redis=real_redis, domain=domain, events_channel="shop:events", job_id="job-1", user_id=7,
+        queue_name="default",
+    )  # fmt: skip
+    context.publish_started()
+    context.publish_completed(result_id="file-1", result_bytes=3)
+    assert [line["message"] for line in read_log(real_redis, domain, "job-1")] == [
+        "submitted as image.resize", "started", "completed, result of 3 bytes",
+    ]  # fmt: skip
+    size = real_redis.connection.memory_usage("shop:job:job-1:log", samples=0)
+    assert size is not None
+    assert size < 1_000
+    assert real_redis.ttl("shop:job:job-1:log") > 0
+    assert real_redis.keys("shop:job:*") == ["shop:job:job-1", "shop:job:job-1:log"]

@@ -37,7 +37,8 @@ def is_gone(pid: int) -> bool:
     """Whether a process has ended (a zombie has)."""
     try:
         return ") Z " in Path(f"/proc/{pid}/stat").read_text("ascii")
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
+        # The second if it ends between opening and reading.
         return True
 
 

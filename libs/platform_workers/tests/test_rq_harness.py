@@ -237,8 +237,30 @@ def test_a_worker_that_loses_redis_is_followed_by_another() -> None:
         Loop(stop_requested=True, error=None),
         Loop(stop_requested=True, error=AssertionError("the loop has ended before")),
     ]
-    work_until_stopped(iter(workers).__next__, burst=False, logger=logger)
+    waits: list[float] = []
+    work_until_stopped(iter(workers).__next__, burst=False, wait=waits.append, logger=logger)
     assert logger.events() == ["worker.redis_away", "worker.stopped"]
+    assert waits == [1.0, 1.0]
+
+
+def test_a_worker_outlives_a_server_that_is_full(plant: Plant, tmp_path: Path) -> None:
+    """It ended, and its job with it."""
+    plant.allow_time(60)
+    job_id = plant.submit("wait", folder=str(tmp_path))
+    connection = plant.redis.connection
+    with plant.worker() as process:
+        wait_until((tmp_path / "running").exists)
+        connection.config_set("maxmemory", "1mb")
+        try:
+            with pytest.raises(RedisUnavailableError):
+                plant.redis.set("one more", "x")
+            # Two renewals.
+            process.join(5)
+            assert process.exitcode is None
+        finally:
+            connection.config_set("maxmemory", "0")
+        (tmp_path / "go on").touch()
+        assert plant.wait_for_outcome(job_id)["status"] == "completed"
 
 
 def test_a_job_in_another_domains_queue_is_failed_not_left_waiting(plant: Plant) -> None:

@@ -1,15 +1,21 @@
 """Priorities in order, and what a worker has taken from a queue is never lost."""
 
+import os
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
+from typing import Protocol
 
 import pytest
 from plant import QUEUE, Plant, kill_tree, wait_until
 from rq import Queue
-from rq.exceptions import DequeueTimeout
+from rq.exceptions import DequeueTimeout, StopRequested
 
 from platform_workers.redis import RedisClient
-from platform_workers.rq_harness import PlatformWorker
+from platform_workers.rq_harness import PlatformWorker, make_worker
 from platform_workers.rq_queue import PlatformQueue
+from platform_workers.testing import FakeClock, FakeLogger
 
 KEYS = ["rq:queue:a", "rq:queue:a:low"]
 
@@ -99,3 +105,76 @@ def test_a_worker_killed_after_it_took_an_attempt_and_before_it_began_it(
     assert (record["status"], record["attempt_count"]) == ("completed", 2)
     assert plant.outcomes() == {job_id: 1}
     assert plant.redis.keys("rq:queue:*:intermediate") == []
+
+
+class Step(Protocol):
+    """A method of the worker."""
+
+    def __call__(self, *args: object) -> object: ...
+
+
+@pytest.mark.parametrize("busy_with", ["get_redis_server_version", "prepare_execution", "fork_work_horse"])
+def test_a_worker_that_is_told_to_stop_still_does_what_it_has_taken(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch, busy_with: str
+) -> None:
+    """SIGTERM before the horse is there. The attempt was left behind, and the only one there was to be."""
+    step: Step = getattr(PlatformWorker, busy_with)
+
+    def be_told(*args: object) -> object:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return step(*args)
+
+    monkeypatch.setattr(PlatformWorker, busy_with, be_told)
+    job_id = plant.submit("go well", max_attempts=1)
+    other = plant.submit("go well", max_attempts=1)
+    with plant.worker() as process:
+        process.join(20)
+        assert process.exitcode == 0
+    assert plant.record(job_id)["status"] == "completed"
+    assert plant.record(other)["status"] == "queued"
+    assert plant.redis.keys("rq:queue:*:intermediate") == []
+
+
+@pytest.fixture
+def signals() -> Iterator[None]:
+    """Leaves the process's signals as they were."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("signals")
+def test_a_worker_that_is_told_to_stop_stops_at_its_next_step(plant: Plant) -> None:
+    """Nothing is raised where it stands at that moment: it may be code that passes it over."""
+    worker = make_worker(plant.config(), redis=plant.redis, clock=FakeClock(), logger=FakeLogger())
+    stop: Callable[[int, FrameType | None], None] = worker.request_stop
+    stop(signal.SIGTERM, None)
+    steps: tuple[Callable[[], object], ...] = (
+        worker.heartbeat, lambda: PlatformQueue.lpop(KEYS, 5, connection=plant.redis.connection),
+    )  # fmt: skip
+    for step in steps:
+        with pytest.raises(StopRequested):
+            step()
+    assert worker.stop_requested
+    make_worker(plant.config(), redis=plant.redis, clock=FakeClock(), logger=FakeLogger()).heartbeat()
+
+
+@pytest.mark.usefixtures("signals")
+def test_after_a_worker_signals_end_the_process(plant: Plant) -> None:
+    """It may be waiting for Redis, to begin anew; the old worker's handler would end nothing."""
+    worker = make_worker(plant.config(), redis=plant.redis, clock=FakeClock(), logger=FakeLogger())
+    worker.work_on(burst=True)
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+
+
+@pytest.mark.usefixtures("signals")
+def test_a_busy_worker_that_is_told_to_stop_says_so_in_redis(plant: Plant) -> None:
+    worker = make_worker(plant.config(), redis=plant.redis, clock=FakeClock(), logger=FakeLogger())
+    job = worker.queues[0].fetch_job(f"shop-{plant.submit('go well')}-1-1")
+    assert job is not None
+    worker.prepare_execution(job)
+    stop: Callable[[int, FrameType | None], None] = worker.request_stop
+    stop(signal.SIGTERM, None)
+    assert worker.shutdown_requested_date is not None

@@ -186,7 +186,7 @@ class AttemptRunner:
 
         Returns:
             False when the lease is lost: the job was cancelled or is another's now, and its handler should
-            be stopped.
+            be stopped. True also before the attempt has begun: then there is no lease yet.
         """
         token = self.lease_token(run, attempt)
         # The record is not read for this: it may be large, and every busy worker asks every two seconds.
@@ -195,6 +195,8 @@ class AttemptRunner:
         try:
             context.apply("renewed", call)
         except (TransitionRefusedError, JobNotFoundError) as error:
+            if self._may_still_begin(job_id, run, attempt):
+                return True
             self._logger.warning("worker.lease_not_renewed", job_id=job_id, reason=str(error))
             return False
         return True
@@ -216,6 +218,16 @@ class AttemptRunner:
             else:
                 settled += self._reap(record)
         return settled
+
+    def _may_still_begin(self, job_id: str, run: int, attempt: int) -> bool:
+        """Tell whether the record waits for this attempt, or has just got its lease.
+
+        A server that stood still for seconds, or a busy machine, holds up what a horse does before it begins.
+        """
+        key = job_key(self._env["registry"].domain, job_id)
+        raw = self._env["redis"].hmget(key, ("status", "run", "attempt_count", "locked_by"))
+        waits = {"status": "queued", "run": str(run), "attempt_count": str(attempt - 1)}
+        return raw == waits or raw.get("locked_by") == self.lease_token(run, attempt)
 
     def _load(self, job_id: str) -> JobRecord | None:
         """Return the record; None, with a line in the log, when it is gone or nobody can read it.

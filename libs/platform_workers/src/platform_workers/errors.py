@@ -8,7 +8,7 @@ class WorkersError(PlatformError):
 
 
 class RedisUnavailableError(WorkersError):
-    """Redis did not answer (down, restarting, loading, read-only): try again later."""
+    """Redis did not answer or takes nothing (down, restarting, loading, read-only, full): try later."""
 
 
 class RedisCommandError(WorkersError):

@@ -77,17 +77,18 @@ class JobControl:
         """
         raw = self._read(domain, job_id)
         context = self._context(domain, job_id, raw)
+        found: Applied = {
+            "status": "cancelled",
+            "attempt_count": parse_int_field(raw, "attempt_count"),
+            "run": parse_int_field(raw, "run"),
+        }
         try:
             applied = context.apply("cancelled", context.builder.cancelled(transition_id=new_token()))
         except OutcomeAlreadyRecordedError as error:
             if error.status != "cancelled":
                 raise
             # Asked for once more, perhaps because the first answer was lost: its worker is told once more.
-            applied = {
-                "status": "cancelled",
-                "attempt_count": parse_int_field(raw, "attempt_count"),
-                "run": parse_int_field(raw, "run"),
-            }
+            applied = found
         if "queue" in raw:
             self._withdraw(self._queue_of(raw["queue"]), domain, job_id, applied)
         return applied

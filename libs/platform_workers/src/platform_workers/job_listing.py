@@ -35,6 +35,9 @@ SUMMARY_FIELDS: Final = (
 LOOKS_AT_ONCE: Final = 500
 """How many entries one call of the script looks at; it goes on from there while the page is not full."""
 
+MAX_UNREADABLE: Final = 500
+"""At how many records that can't be read a page ends, though it is not full."""
+
 T = TypeVar("T")
 
 ReadSummary: TypeAlias = Callable[[JobDomain, str, Mapping[str, str]], T]
@@ -63,7 +66,7 @@ class JobPage(TypedDict, Generic[T]):
     """Jobs, newest first.
 
     Attributes:
-        jobs: What `read` has made of them.
+        jobs: What `read` has made of them; fewer than the limit, or none, also before the last page.
         next_cursor: Where the next page begins; absent on the last one.
         unreadable: One sentence for each job that was left out because its record can't be read.
     """
@@ -126,6 +129,10 @@ def list_jobs(
             job = read(position["domain"], position["job_id"], found["fields"])
         except DecodeError as error:
             page["unreadable"].append(f"{position['domain']}/{position['job_id']}: {error}")
+            if len(page["unreadable"]) == MAX_UNREADABLE:
+                # A domain may hold any number of a team's own records: nobody should wait for all of them.
+                page["next_cursor"] = encode_cursor(position)
+                break
             continue
         if last is not None and len(page["jobs"]) == limit:
             page["next_cursor"] = encode_cursor(last)

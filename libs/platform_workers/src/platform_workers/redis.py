@@ -20,6 +20,9 @@ from redis.exceptions import (
     NoScriptError as _NoScriptError,
 )
 from redis.exceptions import (
+    OutOfMemoryError as _OutOfMemoryError,
+)
+from redis.exceptions import (
     ReadOnlyError as _ReadOnlyError,
 )
 from redis.exceptions import (
@@ -57,8 +60,10 @@ SOCKET_SECONDS = 30.0
 _NO_CONNECTION: type[Exception] = _ConnectionError
 _NO_ANSWER: type[Exception] = _TimeoutError
 _READ_ONLY: type[Exception] = _ReadOnlyError
-REDIS_UNAVAILABLE = (_NO_CONNECTION, _NO_ANSWER, _READ_ONLY)
-"""What the vendor's client raises when Redis does not answer; for code around RQ, which passes them on."""
+_FULL: type[Exception] = _OutOfMemoryError
+REDIS_UNAVAILABLE = (_NO_CONNECTION, _NO_ANSWER, _READ_ONLY, _FULL)
+"""What the vendor's client raises when Redis does not answer or takes nothing; for code around RQ, which
+passes them on."""
 _NO_SCRIPT: type[Exception] = _NoScriptError
 _WATCHED_KEY_CHANGED: type[Exception] = _WatchError
 _ANY_FAULT: type[Exception] = _RedisError

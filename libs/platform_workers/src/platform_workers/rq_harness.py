@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from math import inf
+from types import FrameType
 from typing import Final, NotRequired, Protocol, TypeAlias, TypedDict
 
 from platform_core.clock import Clock, SystemClock
@@ -20,11 +21,13 @@ from platform_core.job_events import JobDomain, default_events_channel, job_doma
 from platform_core.logging import Logger, get_logger
 from redis.client import Pipeline
 from rq import Queue, Worker
+from rq.defaults import DEFAULT_LOGGING_DATE_FORMAT, DEFAULT_LOGGING_FORMAT
 from rq.exceptions import AbandonedJobError
 from rq.executions import Execution
 from rq.job import Job
 from rq.registry import StartedJobRegistry
 from rq.timeouts import JobTimeoutException
+from rq.worker import WorkerStatus
 from typing_extensions import override
 
 from platform_workers.attempts import AttemptRunner, random_jitter
@@ -35,7 +38,8 @@ from platform_workers.job_context import new_token
 from platform_workers.job_queue import RqJobQueue, low_queue_name
 from platform_workers.job_record_store import JobRecordStore
 from platform_workers.redis import REDIS_UNAVAILABLE, RedisClient, connect
-from platform_workers.rq_queue import PlatformQueue
+from platform_workers.rq_queue import Intake, PlatformQueue
+from platform_workers.rq_scheduler import PlatformScheduler
 from platform_workers.server_clock import ServerClock
 
 RENEWAL_SECONDS: Final = 2
@@ -126,11 +130,15 @@ AbandonedHandler: TypeAlias = Callable[[Job, type[BaseException], object, object
 class PlatformWorker(Worker):
     """RQ's worker, which also keeps leases and settles what a dead horse left behind."""
 
+    max_connection_wait_time = 5.0
+    """Pause between looks whether Redis is back (seconds); with RQ's own minute nobody works for so long."""
+
     def attach(self, runner: AttemptRunner, logger: Logger) -> None:
         """Give the worker the runner of its process."""
         self._runner = runner
         self._platform_log = logger
         self._parent = os.getpid()
+        Intake.open()
         push: Callable[[AbandonedHandler], None] = self.push_exc_handler
         push(self._settle_abandoned)
 
@@ -202,8 +210,49 @@ class PlatformWorker(Worker):
             self._settle(job, at_once=True)
 
     @override
+    def _start_scheduler(
+        self,
+        burst: bool = False,
+        logging_level: str | None = "INFO",
+        date_format: str = DEFAULT_LOGGING_DATE_FORMAT,
+        log_format: str = DEFAULT_LOGGING_FORMAT,
+    ) -> None:
+        """Begin to look for attempts whose time has come; once only if the worker ends with its queue."""
+        if burst:
+            once: Callable[[bool, str | None, str, str], None] = super()._start_scheduler
+            once(burst, logging_level, date_format, log_format)
+            return
+        self.scheduler = PlatformScheduler(
+            self.queues, connection=self.connection, logging_level=logging_level or "INFO"
+        )
+        begin: Callable[[bool], object] = self.scheduler.acquire_locks
+        begin(True)
+
+    @override
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        """At SIGTERM or SIGINT: take nothing any more."""
+        Intake.is_closed = True
+        stop: Callable[[int, FrameType | None], None] = super().request_stop
+        stop(signum, frame)
+
+    @override
+    def _shutdown(self) -> None:
+        """Stop where nothing is in hand.
+
+        RQ raises `StopRequested` out of the signal's handler, wherever a worker stands that runs no horse. An
+        attempt that it has just taken was left behind, found half a minute later and counted as failed. And
+        it may stand in code that passes over any `Exception`, as redis-py's metrics do: then it went on.
+        """
+        if self.get_state() == WorkerStatus.BUSY:
+            finish: Callable[[], None] = super()._shutdown
+            finish()
+        self._stop_requested = True
+
+    @override
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
         """Between jobs and every five seconds while idle: RQ's heartbeat, and leases that ran out."""
+        if pipeline is None:
+            Intake.raise_if_over()
         super().heartbeat(timeout, pipeline)
         if pipeline is None:
             with self._enduring_outages():
@@ -216,7 +265,12 @@ class PlatformWorker(Worker):
 
     def work_on(self, *, burst: bool) -> None:
         """Work until told to stop, until the queue is empty (`burst`), or until Redis is lost."""
-        self.work(burst=burst, with_scheduler=True, logging_level="WARNING")
+        try:
+            self.work(burst=burst, with_scheduler=True, logging_level="WARNING")
+        finally:
+            # This worker hears nothing any more: whoever waits for Redis after it must end at a signal.
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
     @contextmanager
     def _enduring_outages(self) -> Iterator[None]:
@@ -302,7 +356,7 @@ def run_rq_worker(config: WorkerConfig) -> None:
         logger.info("worker.started", worker=worker.name, job_types=", ".join(config["registry"].job_types))
         return worker
 
-    work_until_stopped(next_worker, burst=config.get("burst", False), logger=logger)
+    work_until_stopped(next_worker, burst=config.get("burst", False), wait=_wait, logger=logger)
     redis.close()
 
 
@@ -317,7 +371,9 @@ class WorkLoop(Protocol):
         """Work until told to stop, until the queue is empty (`burst`), or until Redis is lost."""
 
 
-def work_until_stopped(next_worker: Callable[[], WorkLoop], *, burst: bool, logger: Logger) -> None:
+def work_until_stopped(
+    next_worker: Callable[[], WorkLoop], *, burst: bool, wait: Callable[[float], None], logger: Logger
+) -> None:
     """Run one worker after the other until one was told to stop; RQ's worker gives up when Redis is lost."""
     while True:
         worker = next_worker()
@@ -328,6 +384,8 @@ def work_until_stopped(next_worker: Callable[[], WorkLoop], *, burst: bool, logg
         if burst or worker.stop_requested:
             logger.info("worker.stopped")
             return
+        # A server that is full or a replica answers a ping: without a pause this would go round and round.
+        wait(RESTART_PAUSE_SECONDS)
 
 
 def wait_for_redis(redis: RedisClient, *, wait: Callable[[float], None], logger: Logger) -> None:

@@ -7,11 +7,11 @@ are moved also then, so that a worker can serve its queue of low priority after 
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Final
+from typing import ClassVar, Final
 
 from redis import Redis
 from rq import Queue
-from rq.exceptions import DequeueTimeout
+from rq.exceptions import DequeueTimeout, StopRequested
 from rq.intermediate_queue import IntermediateQueue
 from rq.utils import now
 from typing_extensions import override
@@ -28,6 +28,31 @@ TAKEN_SECONDS: Final = 15
 A worker needs a few milliseconds for it. One that was merely slow finds its attempt refused, and the next
 attempt in the queue.
 """
+
+
+class Intake:
+    """Whether the worker of this process may take attempts, and whether it has one in hand.
+
+    RQ takes attempts by a class method, which can be given nothing of the worker.
+    """
+
+    is_closed: ClassVar[bool] = False
+    has_attempt: ClassVar[bool] = False
+
+    @classmethod
+    def open(cls) -> None:
+        """A new worker begins, with nothing in hand."""
+        cls.is_closed = cls.has_attempt = False
+
+    @classmethod
+    def raise_if_over(cls) -> None:
+        """End the worker if it shall stop and has nothing in hand.
+
+        Raises:
+            StopRequested: RQ's word for it; its work loop ends.
+        """
+        if cls.is_closed and not cls.has_attempt:
+            raise StopRequested
 
 
 class TakenAttempts(IntermediateQueue):
@@ -76,20 +101,25 @@ class PlatformQueue(Queue):
 
         Raises:
             DequeueTimeout: Nothing came in time.
+            StopRequested: The worker shall stop.
         """
         if connection is None:
             raise ValueError("a connection is needed")
+        Intake.has_attempt = False
         seconds_left = timeout or 0
         while True:
+            Intake.raise_if_over()
             for key in queue_keys:
                 taken = connection.lmove(key, IntermediateQueue.get_intermediate_queue_key(key))
                 if taken is not None:
+                    Intake.has_attempt = True
                     return key, taken
             if seconds_left == 0:
                 break
             first = queue_keys[0]
             came = connection.blmove(first, IntermediateQueue.get_intermediate_queue_key(first), 1)
             if came is not None:
+                Intake.has_attempt = True
                 return first, came
             seconds_left -= 1
         if timeout is None:

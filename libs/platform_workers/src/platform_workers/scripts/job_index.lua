@@ -227,5 +227,12 @@ end
 
 -- Append one line to the job's bounded log.
 local function log_line(key, level, message)
-  redis.call('XADD', key .. ':log', 'MAXLEN', 200, '*', 'level', level, 'message', message)
+  local log = key .. ':log'
+  redis.call('XADD', log, 'MAXLEN', 200, '*', 'level', level, 'message', message)
+  if redis.call('XLEN', log) == 1 then
+    -- The server sets 4 KB aside for the first entry of a stream. A copy takes what it needs, and then grows with
+    -- its entries.
+    redis.call('COPY', log, log .. ':copy', 'REPLACE')
+    redis.call('RENAME', log .. ':copy', log)
+  end
 end

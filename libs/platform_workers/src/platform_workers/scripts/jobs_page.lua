@@ -66,10 +66,11 @@ while found < wanted do
       entries = {}
       break
     end
-    local values = redis.call('HMGET', domain .. ':job:' .. job_id, unpack(fields))
-    if not values[1] then
+    -- Somebody may have put something else than a hash there: it is told as a record without fields.
+    local values = redis.pcall('HMGET', domain .. ':job:' .. job_id, unpack(fields))
+    if not values.err and not values[1] then
       expired[#expired + 1] = job_id
-    elseif matches(values) then
+    elseif values.err or matches(values) then
       found = found + 1
       reply[#reply + 1] = job_id
       reply[#reply + 1] = score
