@@ -15,8 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from jobs_api.access.key_store import KeyStore
+from jobs_api.access.keys import SCOPES, make_key
 from local_platform import BIN, Process, answers, wait_until
+from platform_core.clock import SystemClock
 from platform_core.json_values import JsonObject, decode_json, encode_json
+from platform_workers.redis import connect
 from platform_workers.testing import EmbeddedRedis
 from platform_workers.testing.embedded_redis import free_port
 
@@ -76,19 +80,35 @@ class Load:
         writer.close()
 
 
-def post(key: str | None = None) -> bytes:
-    """Return a submission as bytes."""
-    body = encode_json(BODY)
-    idempotency = "" if key is None else f"Idempotency-Key: {key}\r\n"
-    return (
-        f"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{idempotency}"
-        f"Content-Length: {len(body)}\r\n\r\n{body}"
-    ).encode()
+class Requests:
+    """Makes requests as bytes.
+
+    Args:
+        api_key: who asks; None while the API is open.
+    """
+
+    def __init__(self, api_key: str | None) -> None:
+        self._who = "" if api_key is None else f"Authorization: Bearer {api_key}\r\n"
+
+    def post(self, key: str | None = None) -> bytes:
+        """Return a submission; under an idempotency key if there is one."""
+        body = encode_json(BODY)
+        idempotency = "" if key is None else f"Idempotency-Key: {key}\r\n"
+        return (
+            f"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{self._who}"
+            f"{idempotency}Content-Length: {len(body)}\r\n\r\n{body}"
+        ).encode()
+
+    def get(self, path: str) -> bytes:
+        """Return a question."""
+        return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{self._who}\r\n".encode()
 
 
-def get(path: str) -> bytes:
-    """Return a question as bytes."""
-    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+def make_api_key(redis_url: str) -> str:
+    """Make an API key that may do everything; from then on the API needs one."""
+    made = make_key(name="bench", scopes=SCOPES, domains=(), now=SystemClock().now())
+    KeyStore(connect(redis_url)).save(made.key)
+    return made.text
 
 
 def measure(
@@ -107,11 +127,14 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description="Measure how many requests the API takes.")
     parser.add_argument("--seconds", type=float, default=10, help="how long each load lasts")
     parser.add_argument("--connections", type=int, default=16, help="how many connections send at once")
+    parser.add_argument("--key", action="store_true", help="ask with an API key, made for this")
     options = parser.parse_args(arguments)
     seconds: float = options.seconds
     connections: int = options.connections
+    with_key: bool = options.key
     with tempfile.TemporaryDirectory() as name, EmbeddedRedis() as server:
         folder, port = Path(name), free_port()
+        requests = Requests(make_api_key(server.url) if with_key else None)
         environ = {
             **os.environ,
             "REDIS_URL": server.url,
@@ -126,13 +149,13 @@ def main(arguments: list[str]) -> int:
             if not wait_until(lambda: answers(f"http://127.0.0.1:{port}/healthz"), START_SECONDS):
                 raise SystemExit(f"the API did not start: {(folder / 'api.log').read_text('utf-8')}")
             jobs = measure(
-                "submit a job", port, post, b"HTTP/1.1 201", connections=connections, seconds=seconds
+                "submit a job", port, requests.post, b"HTTP/1.1 201", connections=connections, seconds=seconds
             )
             numbers = iter(range(10**9))
             measure(
                 "submit under an idempotency key",
                 port,
-                lambda: post(f"key-{next(numbers)}"),
+                lambda: requests.post(f"key-{next(numbers)}"),
                 b"HTTP/1.1 201",
                 connections=connections,
                 seconds=seconds,
@@ -143,7 +166,7 @@ def main(arguments: list[str]) -> int:
             measure(
                 "read one job",
                 port,
-                lambda: get(path),
+                lambda: requests.get(path),
                 b"HTTP/1.1 200",
                 connections=connections,
                 seconds=seconds,
@@ -151,7 +174,7 @@ def main(arguments: list[str]) -> int:
             measure(
                 "alive",
                 port,
-                lambda: get("/healthz"),
+                lambda: requests.get("/healthz"),
                 b"HTTP/1.1 200",
                 connections=connections,
                 seconds=seconds,

@@ -204,6 +204,37 @@ def test_without_redis_nobody_gets_in_by_what_was_known() -> None:
     asyncio.run(use())
 
 
+def test_all_who_wait_share_the_fault_of_one_reading() -> None:
+    """A Redis that is silent costs each its one time-out, and not the sum of those before it in a row."""
+    memory = FakeServer(version=(7, 2))
+    memory.connected = False
+    store = CountingStore(FakeRedis(memory))
+    ring, _ = ring_over(store, FakeClock())
+
+    async def use() -> None:
+        answers = await asyncio.gather(*(ring.look_up(None) for _ in range(10)), return_exceptions=True)
+        assert [type(answer) for answer in answers] == [RedisUnavailableError] * 10
+        assert store.reads == 1
+        memory.connected = True
+        assert (await ring.look_up(None))["required"]
+
+    asyncio.run(use())
+
+
+def test_whoever_leaves_while_the_keys_are_read_takes_nobody_along(vault: RedisClient) -> None:
+    store = CountingStore(vault)
+    ring, _ = ring_over(store, FakeClock())
+
+    async def use() -> None:
+        first, second = asyncio.create_task(ring.look_up(None)), asyncio.create_task(ring.look_up(None))
+        await asyncio.sleep(0)
+        first.cancel()
+        assert (await second)["required"]
+        assert store.reads == 1
+
+    asyncio.run(use())
+
+
 def test_a_key_that_cannot_be_read_lets_nobody_in_and_opens_nothing(vault: RedisClient) -> None:
     vault.hset(KEYS, {"0123456789ab": '{"name":"x"}'})
     ring, logger = ring_over(KeyStore(vault), FakeClock(), local=True)

@@ -59,7 +59,7 @@ class KeyRing:
         self._table: KeyTable = {"keys": {}, "revoked": {}, "damaged": []}
         self._read_at: float | None = None
         self._required: bool | None = None
-        self._reading = asyncio.Lock()
+        self._reading: asyncio.Task[WorkersError | None] | None = None
         self._noted: dict[str, float] = {}
 
     async def look_up(self, key_id: str | None) -> KnownKey:
@@ -104,10 +104,22 @@ class KeyRing:
     async def _refresh(self, max_age: float) -> None:
         if self._is_fresh(max_age):
             return
-        async with self._reading:
-            # Whoever waited for somebody else's reading has it now.
-            if not self._is_fresh(max_age):
-                await asyncio.to_thread(self.read)
+        # One reading for all who wait, its fault too: if each tried for itself, the tenth request would wait
+        # ten times as long as Redis may be silent. Shielded, for whoever began it may leave first.
+        reading = self._reading or asyncio.create_task(self._read_for_all())
+        self._reading = reading
+        fault = await asyncio.shield(reading)
+        if fault is not None:
+            raise fault
+
+    async def _read_for_all(self) -> WorkersError | None:
+        try:
+            await asyncio.to_thread(self.read)
+        except WorkersError as error:
+            return error
+        finally:
+            self._reading = None
+        return None
 
     def _is_fresh(self, max_age: float) -> bool:
         return self._read_at is not None and self._clock.monotonic() - self._read_at < max_age
