@@ -90,3 +90,19 @@ class Interrupted(RedisClient):
 def test_two_changes_at_once_lose_neither(store: PreferenceStore, redis: RedisClient) -> None:
     PreferenceStore(Interrupted(redis)).opt_out("u-1", QR)
     assert store.load("u-1") == {**WISHES, "domains": {**WISHES["domains"], "qr": {"opt_out": True}}}
+
+
+def test_what_came_meanwhile_is_not_overwritten(store: PreferenceStore, redis: RedisClient) -> None:
+    """Whoever read, changed and writes must not undo an opt-out that was clicked in between."""
+    read = store.load_version("u-1")
+    store.opt_out("u-1", None)
+    assert store.save_over("u-1", WISHES, [read["version"]]) is None
+    assert store.load("u-1") == {"opt_out": True}
+    # Also between the look at the version and the write.
+    read = store.load_version("u-1")
+    assert PreferenceStore(Interrupted(redis)).save_over("u-1", {}, [read["version"]]) is None
+    assert store.load("u-1") == WISHES
+    read = store.load_version("u-1")
+    version = store.save_over("u-1", {}, ["other", read["version"]])
+    assert version == store.load_version("u-1")["version"] != read["version"]
+    assert version == store.save("u-1", {})

@@ -143,6 +143,18 @@ def subscriber_of(intent: JobIntent, event_user_id: int) -> str:
     return intent["context"].get("user_id", str(event_user_id))
 
 
+class StoredPreferences(TypedDict):
+    """What a user has stored.
+
+    Attributes:
+        preferences: empty if nothing.
+        text: as it lies in Redis; empty if nothing.
+    """
+
+    preferences: NotificationPreferences
+    text: str
+
+
 def load_preferences(redis: RedisClient, user_id: str) -> NotificationPreferences:
     """Read what a user has stored about notifications; empty if nothing.
 
@@ -154,9 +166,14 @@ def load_preferences(redis: RedisClient, user_id: str) -> NotificationPreference
         IntentError: what is stored is malformed.
         RedisUnavailableError: Redis does not answer.
     """
+    return read_preferences(redis, user_id)["preferences"]
+
+
+def read_preferences(redis: RedisClient, user_id: str) -> StoredPreferences:
+    """Read the same as `load_preferences`, and how it is stored; it takes and raises the same."""
     try:
         text = redis.get(preferences_key(user_id))
-        return {} if text is None else decode_preferences(text)
+        return {"preferences": {} if text is None else decode_preferences(text), "text": text or ""}
     except DecodeError as error:
         raise IntentError("invalid_preferences", str(error)) from None
     except RedisCommandError as error:

@@ -4,7 +4,9 @@ They lie under `user:<user_id>:notification_preferences` as JSON (DESIGN section
 the job's `context`; a job that names none there counts as its event's `user_id`, as text.
 """
 
-from typing import Final
+import hashlib
+from collections.abc import Container
+from typing import Final, TypedDict
 
 from platform_core.errors import DecodeError
 from platform_core.job_events import JobDomain
@@ -14,12 +16,19 @@ from platform_workers.lua_scripts import load_script
 from platform_workers.redis import RedisClient
 
 from platform_notify.circuit import SCRIPTS
-from platform_notify.intent import load_preferences
+from platform_notify.intent import load_preferences, read_preferences
 
 _SWAP = load_script(SCRIPTS, "preferences_swap")
 
 # What cannot be read may have held an opt-out from all mail, so nothing less may follow it.
 _ALL_MAIL_OFF: Final = '{"opt_out":true}'
+
+
+class VersionedPreferences(TypedDict):
+    """A user's preferences, and a text that is another one after every change of them."""
+
+    preferences: NotificationPreferences
+    version: str
 
 
 class PreferenceStore:
@@ -36,14 +45,47 @@ class PreferenceStore:
         """
         return load_preferences(self._redis, user_id)
 
-    def save(self, user_id: str, preferences: NotificationPreferences) -> None:
-        """Replace all that a user has stored.
+    def load_version(self, user_id: str) -> VersionedPreferences:
+        """Return what a user has stored and its version, for `save_over`.
+
+        Raises:
+            IntentError: what is stored is malformed.
+        """
+        stored = read_preferences(self._redis, user_id)
+        return {"preferences": stored["preferences"], "version": _version(stored["text"])}
+
+    def save(self, user_id: str, preferences: NotificationPreferences) -> str:
+        """Replace all that a user has stored; return its version.
 
         Args:
             user_id: a valid one; see `validate_user_id`.
             preferences: checked ones; see `check_preferences`.
         """
-        self._redis.set(preferences_key(user_id), encode_json(to_json_value(preferences)))
+        text = encode_json(to_json_value(preferences))
+        self._redis.set(preferences_key(user_id), text)
+        return _version(text)
+
+    def save_over(
+        self, user_id: str, preferences: NotificationPreferences, versions: Container[str]
+    ) -> str | None:
+        """Replace all that a user has stored, if it is still of one of these versions.
+
+        So whoever read, changed and writes does not undo what came between, such as an opt-out.
+
+        Returns:
+            The new version; None if something else is stored, and nothing was written.
+
+        Raises:
+            IntentError: what is stored is malformed.
+        """
+        stored = read_preferences(self._redis, user_id)["text"]
+        if _version(stored) not in versions:
+            return None
+        text = encode_json(to_json_value(preferences))
+        reply = self._redis.run_script(
+            {"script": _SWAP, "keys": [preferences_key(user_id)], "args": [stored, text]}
+        )
+        return _version(text) if reply == ["swapped"] else None
 
     def opt_out(self, user_id: str, domain: JobDomain | None) -> None:
         """Turn mails off; what else is stored stays. Doing it again changes nothing.
@@ -60,6 +102,10 @@ class PreferenceStore:
             reply = self._redis.run_script(
                 {"script": _SWAP, "keys": [key], "args": [stored, _without_mail(stored, domain)]}
             )
+
+
+def _version(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _without_mail(stored: str, domain: JobDomain | None) -> str:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from client_kit import FakeApi, json_answer
+from client_kit import FakeApi, json_answer, problem
 from platform_core.json_values import JsonObject, JsonValue, decode_json
+from typing_extensions import override
 
 Captured = pytest.CaptureFixture[str]
 PATH = "/v1/users/user-7/notification-preferences"
@@ -113,6 +114,52 @@ def test_a_change_leaves_the_rest_as_it_was() -> None:
         "domains": {"qr": {"opt_out": True, "new": 2, "email": BOTH}, "t": {}},
         "sms": {"enabled": True},
     }
+
+
+class Contended(Stored):
+    """An API whose user changes the same meanwhile, some times."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__({})
+        self._times = times
+        self._version = 0
+
+    @override
+    def _get(self, request: httpx.Request) -> httpx.Response:
+        answer = super()._get(request)
+        answer.headers["ETag"] = f'"{self._version}"'
+        if self._times:
+            self._times -= 1
+            self._version += 1
+            self.document = {"opt_out": True}
+        return answer
+
+    @override
+    def _put(self, request: httpx.Request) -> httpx.Response:
+        if request.headers["if-match"] != f'"{self._version}"':
+            return problem(412, "changed-meanwhile", "something else is stored by now")
+        return super()._put(request)
+
+
+def test_a_change_does_not_undo_what_came_meanwhile(capsys: Captured) -> None:
+    api = Contended(1)
+    assert api.run("preferences", "user-7", "--email", "on") == 0
+    assert api.document == {"opt_out": True, "email": BOTH}
+    assert capsys.readouterr().err == ""
+
+
+def test_a_change_that_never_gets_its_turn_is_told(capsys: Captured) -> None:
+    api = Contended(1000)
+    assert api.run("preferences", "user-7", "--email", "on") == 2
+    assert api.document == {"opt_out": True}
+    assert capsys.readouterr().err == "jobs: something else is stored by now\n"
+    assert len(api.requests) == 10
+
+
+def test_a_change_that_is_refused_is_told_at_once(capsys: Captured) -> None:
+    api = FakeApi({f"GET {PATH}": json_answer({}), f"PUT {PATH}": problem(403, "scope-missing", "no")})
+    assert api.run("preferences", "user-7", "--email", "on") == 2
+    assert capsys.readouterr().err.startswith("jobs: no\n")
 
 
 def test_a_file_replaces_them_all(tmp_path: Path, capsys: Captured) -> None:

@@ -136,7 +136,7 @@ def test_a_change_whose_answer_is_lost_is_not_denied(files: FileStore) -> None:
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     problem = json_of(answer)
     assert problem["type"] == "urn:jobs-api:change-unknown"
-    assert f"It is not known whether the job was changed; /v1/jobs/files/{job_id} tells." in str(problem)
+    assert f"It is not known whether the change was made; /v1/jobs/files/{job_id} tells." in str(problem)
     assert redis.hgetall(job_key(FILES, job_id))["status"] == "cancelled"
 
 

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
+from fakeredis import FakeServer
 from platform_core.clock import SystemClock
 from platform_core.job_events import make_failed_event
 from platform_core.json_values import JsonObject, JsonValue, decode_json, encode_json
@@ -11,8 +12,10 @@ from platform_notify.deliveries import EMAIL
 from platform_notify.delivery_store import RETENTION, DeliveryStore
 from platform_notify.intake import Intake
 from platform_notify.unsubscribe import UnsubscribeTokens
-from service_kit import SIGNING, Service, context_of, json_of, submit
+from platform_workers.testing import FakeRedis
+from service_kit import SIGNING, Service, context_of, json_of, running_api, submit
 
+from jobs_api.object_store import FileStore
 from jobs_api.registry import FILES
 
 WISHES: JsonObject = {
@@ -84,6 +87,39 @@ def test_damaged_preferences_are_our_fault_and_can_be_replaced(service: Service)
     assert (answer.status_code, json_of(answer)["type"]) == (500, "urn:jobs-api:damaged-record")
     assert service["http"].put(PATH, json=WISHES).status_code == 200
     assert json_of(service["http"].get(PATH)) == WISHES
+
+
+def test_a_change_of_what_was_read_does_not_undo_an_opt_out_that_came_meanwhile(service: Service) -> None:
+    http = service["http"]
+    read = http.get(PATH).headers["etag"]
+    token = UnsubscribeTokens(SIGNING).sign(FILES, ["user-7"])
+    http.post("/unsubscribe", params={"token": token}, data={"List-Unsubscribe": "One-Click"})
+    refused = http.put(PATH, json=WISHES, headers={"If-Match": read})
+    assert (refused.status_code, json_of(refused)["type"]) == (412, "urn:jobs-api:changed-meanwhile")
+    assert json_of(http.get(PATH)) == {"domains": {"files": {"opt_out": True}}}
+    read = http.get(PATH).headers["etag"]
+    # A weak one is never the same.
+    assert http.put(PATH, json=WISHES, headers={"If-Match": f"W/{read}"}).status_code == 412
+    taken = http.put(PATH, json=WISHES, headers={"If-Match": f'"other", {read}'})
+    assert (taken.status_code, taken.headers["etag"]) == (200, http.get(PATH).headers["etag"])
+    assert http.put(PATH, json={}, headers={"If-Match": "*"}).status_code == 200
+    assert json_of(http.get(PATH)) == {}
+
+
+def test_damaged_preferences_are_not_compared(service: Service) -> None:
+    service["redis"].set("user:user-7:notification_preferences", "[]")
+    answer = service["http"].put(PATH, json=WISHES, headers={"If-Match": '"x"'})
+    assert (answer.status_code, json_of(answer)["type"]) == (500, "urn:jobs-api:damaged-record")
+
+
+def test_a_change_that_redis_did_not_answer_may_have_been_made(files: FileStore) -> None:
+    memory = FakeServer(version=(7, 2))
+    with running_api(FakeRedis(memory), files) as service:
+        assert service["http"].get(PATH).status_code == 200
+        memory.connected = False
+        answer = service["http"].put(PATH, json=WISHES)
+        assert (answer.status_code, json_of(answer)["type"]) == (503, "urn:jobs-api:change-unknown")
+        assert PATH in str(json_of(answer)["detail"])
 
 
 # -- and the notifier ---------------------------------------------------------------------------------

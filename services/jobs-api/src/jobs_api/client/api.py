@@ -11,6 +11,7 @@ from platform_core.json_values import JsonObject, JsonValue, convert_as, decode_
 
 from jobs_api.client.connection import CHUNK_BYTES, Connection, Download, decoded, no_jobs_api
 from jobs_api.client.documents import Job, JobLog, JobPage, JobType, Uploaded
+from jobs_api.client.errors import RefusedError
 from jobs_api.client.server_events import ServerEvent, parse_server_events
 
 SILENCE_SECONDS: Final = 30.0
@@ -18,6 +19,8 @@ SILENCE_SECONDS: Final = 30.0
 
 JSON_BODY: Final = {"Content-Type": "application/json"}
 OK: Final = 200
+CHANGED_MEANWHILE: Final = 412
+MAX_CHANGE_TRIES: Final = 5
 
 
 class Submitted(TypedDict):
@@ -168,8 +171,33 @@ class JobsApi:
 
     def set_preferences(self, user_id: str, document: JsonObject) -> JsonObject:
         """Replace a user's notification preferences; return them as stored."""
+        return self._put_preferences(user_id, document, {})
+
+    def change_preferences(self, user_id: str, change: Callable[[JsonObject], JsonObject]) -> JsonObject:
+        """Change a user's notification preferences; return them as stored.
+
+        Args:
+            user_id: the user.
+            change: makes the new ones of the old ones. It is called again if somebody else, such as the user
+                by a click in a mail, has changed them meanwhile.
+        """
+        tries = 0
+        while True:
+            tries += 1
+            answer = self._connection.call("GET", _preferences_path(user_id))
+            version: str | None = answer.headers.get("etag")
+            unless_changed = {} if version is None else {"If-Match": version}
+            try:
+                return self._put_preferences(user_id, change(_object(answer.text)), unless_changed)
+            except RefusedError as error:
+                if error.status != CHANGED_MEANWHILE or tries == MAX_CHANGE_TRIES:
+                    raise
+
+    def _put_preferences(self, user_id: str, document: JsonObject, headers: Mapping[str, str]) -> JsonObject:
         content = encode_json(document).encode()
-        answer = self._connection.call("PUT", _preferences_path(user_id), content=content, headers=JSON_BODY)
+        answer = self._connection.call(
+            "PUT", _preferences_path(user_id), content=content, headers={**JSON_BODY, **headers}
+        )
         return _object(answer.text)
 
     def result(self, domain: str, job_id: str) -> AbstractContextManager[Download]:

@@ -85,7 +85,7 @@ def _cors(origins: Sequence[str]) -> CORSConfig | None:
     return CORSConfig(
         allow_origins=[*origins],
         allow_methods=["GET", "HEAD", "POST", "PUT"],
-        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "Last-Event-ID"],
         expose_headers=["ETag", "Idempotency-Replayed", "Location", "Retry-After", "WWW-Authenticate"],
         allow_credentials=False,
     )

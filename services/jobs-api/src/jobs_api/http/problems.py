@@ -132,12 +132,12 @@ def change_unknown(location: str) -> ProblemError:
     """Return the problem of a change that Redis did not answer: it may have been made all the same.
 
     Args:
-        location: where the job is found.
+        location: where what was to be changed is found.
     """
     return ProblemError(
         _later(
             "change-unknown",
-            f"Redis does not answer. It is not known whether the job was changed; {location} tells.",
+            f"Redis does not answer. It is not known whether the change was made; {location} tells.",
         )
     )
 

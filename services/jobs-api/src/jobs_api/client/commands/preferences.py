@@ -93,8 +93,9 @@ def run(parsed: Arguments, session: Session) -> int:
 def _current(api: JobsApi, user: str, given: JsonObject | None, change: Change) -> JsonObject:
     if given is not None:
         return api.set_preferences(user, given)
-    document = api.preferences(user)
-    return api.set_preferences(user, changed(document, change)) if changes_anything(change) else document
+    if changes_anything(change):
+        return api.change_preferences(user, lambda document: changed(document, change))
+    return api.preferences(user)
 
 
 def _read(name: str) -> JsonObject:

@@ -7,6 +7,7 @@ from platform_core.json_values import JsonObject
 
 from jobs_api.http.openapi.operations import (
     JSON,
+    Header,
     Operation,
     Parameter,
     Refusal,
@@ -19,6 +20,18 @@ _USER_ID: Final[Parameter] = {
     "about": "The user, as a job's `context.user_id` names them; visible characters without `:`.",
     "schema": {"type": "string", "format": "user-id", "minLength": 1, "maxLength": 128},
     "example": "user-7",
+}
+_ETAG: Final[Header] = {
+    "name": "ETag",
+    "about": "The version, for `If-Match`.",
+    "schema": {"type": "string", "pattern": '^"[0-9a-f]{32}"$'},
+}
+_IF_MATCH: Final[Parameter] = {
+    "name": "If-Match",
+    "place": "header",
+    "about": "The `ETag` of what is to be replaced: an opt-out that came meanwhile is not undone.",
+    "schema": {"type": "string", "pattern": '^(\\*|"[0-9a-f]{32}")$'},
+    "example": "*",
 }
 _NO_USER: Final[Refusal] = {
     "status": 422,
@@ -53,6 +66,7 @@ PREFERENCES: Final[Operation] = {
             "status": 200,
             "about": "The preferences.",
             "content": {JSON: ref("Preferences")},
+            "headers": [_ETAG],
             "example": _WISHES,
         }
     ],
@@ -65,8 +79,9 @@ SET_PREFERENCES: Final[Operation] = {
     "name": "setPreferences",
     "tag": "preferences",
     "summary": "Set a user's notification preferences",
-    "about": "Stores the whole document in place of what was there. Needs a key for every domain.",
-    "parameters": [_USER_ID],
+    "about": "Stores the whole document in place of what was there; with `If-Match` only if that is what it "
+    "names. Needs a key for every domain.",
+    "parameters": [_USER_ID, _IF_MATCH],
     "body": {
         "content": {JSON: ref("Preferences")},
         "about": "The preferences.",
@@ -80,6 +95,7 @@ SET_PREFERENCES: Final[Operation] = {
             "status": 200,
             "about": "The preferences as they are stored.",
             "content": {JSON: ref("Preferences")},
+            "headers": [_ETAG],
             "example": _WISHES,
         }
     ],
@@ -90,6 +106,12 @@ SET_PREFERENCES: Final[Operation] = {
             "word": "no-json",
             "detail": "The body must be a JSON object, and is of type array.",
             "about": "The body is no JSON object.",
+        },
+        {
+            "status": 412,
+            "word": "changed-meanwhile",
+            "detail": "If-Match: something else is stored by now. Read it, and change that.",
+            "about": "Something else is stored than what `If-Match` names.",
         },
         {
             "status": 413,
