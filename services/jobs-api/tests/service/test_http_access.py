@@ -229,7 +229,7 @@ def test_what_belongs_to_no_domain_needs_a_key_for_every_domain(keys: Keys, vaul
     async def wishes() -> str:
         return "told"
 
-    app = Litestar([wishes], guards=[Gate(parts).admit], openapi_config=None)
+    app = Litestar([wishes], middleware=[Gate(parts).around], openapi_config=None)
     app.exception_handlers[ProblemError] = lambda _request, error: problem_response(error.problem)
     limited, whole = keys.bearer("read", domains=["files"]), keys.bearer("read")
     with TestClient(app) as client:

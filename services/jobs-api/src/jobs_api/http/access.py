@@ -13,6 +13,7 @@ from litestar import Litestar
 from litestar.enums import HttpMethod
 from litestar.handlers import BaseRouteHandler
 from litestar.routes import HTTPRoute
+from litestar.types.internal_types import RouteHandlerType
 from platform_core.job_events import JobDomain
 
 from jobs_api.access.keys import SCOPES
@@ -65,6 +66,8 @@ class Asked(TypedDict):
     """What is looked at of a request, or of the opening of a WebSocket: ASGI's words for it."""
 
     client: tuple[str, int] | None
+    route_handler: RouteHandlerType
+    path_params: dict[str, str]
     path_template: str
     raw_path: bytes
     query_string: bytes

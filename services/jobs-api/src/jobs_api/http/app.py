@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from litestar import Litestar, Request, Response
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
-from litestar.handlers import BaseRouteHandler
 
 from jobs_api.http.access import check_declarations
 from jobs_api.http.control import control_routes
@@ -13,7 +12,7 @@ from jobs_api.http.deliveries import delivery_routes
 from jobs_api.http.event_streams import event_stream_routes
 from jobs_api.http.events import event_routes
 from jobs_api.http.files import file_routes
-from jobs_api.http.gate import Incoming, Passage
+from jobs_api.http.gate import Passage
 from jobs_api.http.health import health_routes
 from jobs_api.http.job_types import job_type_routes
 from jobs_api.http.jobs import job_routes
@@ -40,8 +39,6 @@ def make_app(services: Services) -> Litestar:
     handlers: dict[
         int | type[Exception], Callable[[Request[object, object, State], Exception], Response[bytes]]
     ] = {Exception: exception_handler(services["logger"])}
-    # One guard: the framework copies the route for each guard of each request.
-    guards: list[Callable[[Incoming, BaseRouteHandler], Awaitable[None]]] = [services["gate"].admit]
     middleware: list[Callable[[Passage], Passage]] = [services["gate"].around]
     answer_options: Callable[[Request[object, object, State]], Awaitable[Response[None] | None]] = (
         description.answer_options
@@ -63,7 +60,6 @@ def make_app(services: Services) -> Litestar:
             preference_routes(services),
             unsubscribe_routes(services),
         ],
-        guards=guards,
         middleware=middleware,
         cors_config=_cors(services["cors_origins"]),
         before_request=answer_options,
