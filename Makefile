@@ -32,8 +32,8 @@ chaos: venv  ## kill and pause the real processes at random, then count what was
 bench: venv  ## measure how fast mails leave: 10,000 due ones, and one alone (see docs/performance.md)
 	@$(BIN)/python tools/bench_mail.py
 
-bench-api: venv  ## measure how many requests the API takes (see docs/performance.md)
-	@$(BIN)/python tools/bench_api.py
+bench-api: venv  ## measure how many requests the API takes (WORDS=--key: asked with a key; see docs/performance.md)
+	@$(BIN)/python tools/bench_api.py $(WORDS)
 
 bench-store: venv  ## compare a store with 1,000,000 finished jobs to one with 1,000 (WORDS="--jobs 100000")
 	@$(BIN)/python tools/bench_store.py $(WORDS)
