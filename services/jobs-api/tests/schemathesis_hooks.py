@@ -1,7 +1,7 @@
 """What the tester of the OpenAPI document is told besides: texts that no schema can describe.
 
 Addresses that the internet could deliver to (its own follow the grammar of RFC 5322 to the letter, and no
-mail server takes most of them), cursors, and ids of users.
+mail server takes most of them), cursors, ids of users, and the one entity tag that anything stored has.
 """
 
 import schemathesis
@@ -19,6 +19,7 @@ schemathesis.openapi.format(
     "email", strategies.from_regex(r"[a-z]{1,9}@[a-z]{2,9}\.(com|org)", fullmatch=True)
 )
 schemathesis.openapi.format("user-id", strategies.from_regex(r"[!-.0-9;-~]{1,128}", fullmatch=True))
+schemathesis.openapi.format("entity-tag", strategies.just("*"))
 schemathesis.openapi.format(
     "cursor",
     strategies.builds(

@@ -30,7 +30,7 @@ _IF_MATCH: Final[Parameter] = {
     "name": "If-Match",
     "place": "header",
     "about": "The `ETag` of what is to be replaced: an opt-out that came meanwhile is not undone.",
-    "schema": {"type": "string", "pattern": '^(\\*|"[0-9a-f]{32}")$'},
+    "schema": {"type": "string", "format": "entity-tag"},
     "example": "*",
 }
 _NO_USER: Final[Refusal] = {
