@@ -6,7 +6,6 @@ differs from run to run (ids, times, how often progress was told) counts as the 
 
 import os
 import re
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -14,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from local_platform import BIN, PlatformError, running_platform
+from local_platform import PlatformError, running_platform
 from platform_workers.testing.embedded_redis import free_port
 
 ROOT: Final = Path(__file__).parent.parent
@@ -25,6 +24,11 @@ END: Final = "```\n<!-- end of session -->\n"
 COLUMNS: Final = 76
 SHOWN_URL: Final = "http://127.0.0.1:8080"
 """Where `make up` puts the API; here it is on any free port."""
+
+SETTING_UP: Final = (
+    'export PATH="$PWD/.venv/bin:$PATH"; enable -n jobs   # bash has a jobs of its own (zsh: disable jobs)'
+)
+"""What a person types first; every command of the session is run by a bash that has done so."""
 
 COMMANDS: Final = (
     "jobs types",
@@ -61,16 +65,16 @@ def run_session(folder: Path) -> str:
     Raises:
         PlatformError: A process did not come up.
     """
-    shown: list[str] = []
+    shown = [f"$ {SETTING_UP}"]
     job = ""
     with running_platform(folder, api_port=free_port(), notifier_port=free_port(), keep_data=False) as (
         place,
         _,
     ):
         for command in COMMANDS:
-            words = shlex.split(command.replace("JOB", job))
+            typed = command.replace("JOB", job)
             done = subprocess.run(
-                [str(BIN / words[0]), *words[1:]],
+                ["bash", "-c", f"{SETTING_UP}\n{typed}"],
                 check=False,
                 cwd=ROOT,
                 env={**os.environ, "JOBS_API_URL": place["api_url"], "COLUMNS": str(COLUMNS)},
@@ -83,7 +87,7 @@ def run_session(folder: Path) -> str:
             output = done.stdout.replace(place["api_url"], SHOWN_URL)
             found = re.search(r"^files/[0-9a-f]{32}$", output, re.MULTILINE)
             job = found.group() if found else job
-            shown += [f"$ {shlex.join(words)}", *without_progress(output.splitlines())]
+            shown += [f"$ {typed}", *without_progress(output.splitlines())]
     return "".join(f"{line}\n" for line in shown)
 
 
