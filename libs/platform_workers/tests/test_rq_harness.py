@@ -77,12 +77,19 @@ def test_a_worker_told_to_stop_finishes_the_job_under_way(plant: Plant, tmp_path
     with plant.worker() as process:
         wait_until((tmp_path / "running").exists)
         assert check_readiness(plant.redis)["status"] == "ready"
+        assert check_readiness(plant.redis, queue_name=QUEUE)["status"] == "ready"
+        assert check_readiness(plant.redis, queue_name="elsewhere") == {
+            "status": "degraded",
+            "reason": "no worker listens on the queue elsewhere (1 on others)",
+        }
         process.terminate()
         (tmp_path / "go on").touch()
         process.join(20)
         assert process.exitcode == 0
     assert plant.record(job_id)["status"] == "completed"
-    assert check_readiness(plant.redis) == {"status": "degraded", "reason": "no worker is running"}
+    for queue in (None, QUEUE):
+        found = check_readiness(plant.redis, queue_name=queue)
+        assert found == {"status": "degraded", "reason": "no worker is running"}
 
 
 def test_a_job_outlives_the_loss_of_redis(domain: JobDomain, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Whether jobs would be worked on if one came now (DESIGN section 5)."""
+"""Whether jobs would be worked on if one came now: Redis answers and a worker is registered."""
 
 from typing import Final, Literal, TypedDict
 
@@ -6,7 +6,7 @@ from platform_workers.errors import RedisUnavailableError
 from platform_workers.redis import RedisClient
 
 WORKERS_KEY: Final = "rq:workers"
-"""Where RQ keeps the names of the workers that are alive."""
+"""Where RQ keeps the names of the workers that are alive; below it, by queue, of those that listen there."""
 
 
 class Readiness(TypedDict):
@@ -16,12 +16,23 @@ class Readiness(TypedDict):
     reason: str
 
 
-def check_readiness(redis: RedisClient) -> Readiness:
-    """Return `ready` when Redis answers and at least one worker is registered."""
+def check_readiness(redis: RedisClient, *, queue_name: str | None = None) -> Readiness:
+    """Return `ready` when Redis answers and at least one worker is registered.
+
+    Args:
+        redis: the connection.
+        queue_name: counts only workers that listen on this queue; any worker if left out.
+    """
     try:
         workers = redis.scard(WORKERS_KEY)
+        listening = workers if queue_name is None else redis.scard(f"{WORKERS_KEY}:{queue_name}")
     except RedisUnavailableError as error:
         return {"status": "degraded", "reason": f"Redis does not answer: {error}"}
     if workers == 0:
         return {"status": "degraded", "reason": "no worker is running"}
-    return {"status": "ready", "reason": f"Redis answers, workers registered: {workers}"}
+    if listening == 0:
+        return {
+            "status": "degraded",
+            "reason": f"no worker listens on the queue {queue_name} ({workers} on others)",
+        }
+    return {"status": "ready", "reason": f"Redis answers, workers registered: {listening}"}

@@ -24,6 +24,12 @@ def test_it_is_degraded_without_a_worker_and_ready_with_one(service: Service, re
     )
     redis.sadd("rq:workers", "rq:worker:w-1")
     answer = service["http"].get("/readyz")
+    assert (answer.status_code, json_of(answer)["reason"]) == (
+        503,
+        "no worker listens on the queue files (1 on others)",
+    )
+    redis.sadd("rq:workers:files", "rq:worker:w-1")
+    answer = service["http"].get("/readyz")
     assert answer.status_code == 200
     assert json_of(answer)["status"] == "ready"
 

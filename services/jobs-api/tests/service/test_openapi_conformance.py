@@ -30,6 +30,7 @@ def test_the_running_api_is_what_its_document_says(vault: RedisClient, tmp_path:
     KeyStore(vault).save(made.key)
     # A worker is known, so that the API is ready.
     vault.sadd("rq:workers", "rq:worker:w-1")
+    vault.sadd("rq:workers:files", "rq:worker:w-1")
     with running_api(vault, folder_store(tmp_path), local=False) as service:
         service["http"].headers["Authorization"] = f"Bearer {made.text}"
         complete(service, submit(service))

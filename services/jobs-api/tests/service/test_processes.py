@@ -190,6 +190,7 @@ def test_the_api_starts_before_redis_and_finds_it_later(tmp_path: Path) -> None:
     server.start()
     client = server.client()
     client.sadd("rq:workers", "rq:worker:w")
+    client.sadd("rq:workers:files", "rq:worker:w")
     wait_until(lambda: answers(f"{url}/readyz"))
     client.close()
     code, logged = stop(api)

@@ -1,6 +1,7 @@
 """Whether the process lives and whether jobs would be worked on: `/healthz`, `/readyz`."""
 
 from litestar import Response, Router, route
+from platform_core.queues import FILES_QUEUE
 from platform_workers.readiness import check_readiness
 
 from jobs_api.http.access import PROBES
@@ -25,8 +26,8 @@ def health_routes(services: Services) -> Router:
         summary="Would a job be worked on now?",
     )
     def readyz() -> Response[bytes]:
-        """Ask Redis, and whether a worker is registered; 503 with the reason when not."""
-        found = check_readiness(redis)
+        """Ask Redis, and whether a worker listens on the queue of the jobs taken here; 503 with the reason if not."""
+        found = check_readiness(redis, queue_name=FILES_QUEUE)
         return json_response(
             {"status": found["status"], "reason": found["reason"]},
             status=200 if found["status"] == "ready" else 503,

@@ -34,7 +34,7 @@ READYZ: Final[Operation] = {
     "name": "isReady",
     "tag": "health",
     "summary": "Would a job be worked on now?",
-    "about": "Asks Redis, and whether a worker is registered.",
+    "about": "Asks Redis, and whether a worker listens on the queue of the jobs that are taken here.",
     "parameters": [],
     "answers": [
         {
