@@ -154,6 +154,19 @@ def test_the_demo_says_what_it_cannot_take(settings: dict[str, str], words: str)
     assert words in done.stderr
 
 
+def test_the_demo_sends_no_real_mail_whatever_is_set(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tools" / "demo.py"), "--file", str(PENGUINS)],
+        env={**os.environ, "MAIL_PROVIDER": "mailtrap", "MAILDIR_PATH": str(tmp_path)},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 of 1 mails arrived" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_dead_redis_is_said_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
     with pytest.raises(PlatformError, match="REDIS_URL is set"), a_platform(tmp_path):
