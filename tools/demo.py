@@ -32,8 +32,8 @@ DATA: Final = Path("examples") / "data"
 NOT_PASSED_ON: Final = (
     "REDIS_URL", "OBJECT_STORE_URL", "NOTIFIER_DOMAINS", "JOBS_API_HOST", "MAIL_PROVIDER", "MAILDIR_PATH",
 )  # fmt: skip
-"""The demo brings these itself: on another platform's server that platform's worker would take its jobs, and it
-sends no real mail."""
+"""The demo brings these itself: on another platform's server that platform's worker would take its jobs, and
+it sends no real mail."""
 
 EMAIL: Final = "ada@example.com"
 MAIL_SECONDS: Final = 20.0
