@@ -80,7 +80,11 @@ def test_the_optional_fields_reach_the_record(service: Service) -> None:
         ({"run_after": "tomorrow"}, "run_after", "ISO 8601"),
         ({"run_after": "2026-12-24T18:00:00"}, "run_after", "offset"),
         ({"run_after": "9999-12-31T23:59:59-12:00"}, "run_after", "ISO 8601"),
-        ({"domain": "turkic"}, "domain", "one of files"),
+        (
+            {"domain": "turkic"},
+            "domain",
+            "one of files (hand in jobs of other domains with their own service)",
+        ),
         ({"domain": "Not a domain"}, "domain", "lower-case"),
         ({"context": {"email": "no address"}}, "context.email", "email address"),
         ({"context": []}, "context", "found array"),

@@ -26,7 +26,7 @@ def health_routes(services: Services) -> Router:
         summary="Would a job be worked on now?",
     )
     def readyz() -> Response[bytes]:
-        """Ask Redis, and whether a worker listens on the queue of the jobs taken here; 503 with the reason if not."""
+        """Ask Redis, and whether a worker listens on the queue of the jobs taken here; 503 if not."""
         found = check_readiness(redis, queue_name=FILES_QUEUE)
         return json_response(
             {"status": found["status"], "reason": found["reason"]},

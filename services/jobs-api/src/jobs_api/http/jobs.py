@@ -52,7 +52,12 @@ def job_routes(services: Services) -> Router:
         check_domain(request, domain)
         submitter = submitters.get(domain)
         if submitter is None:
-            raise DecodeError("$.domain", f"one of {', '.join(sorted(submitters))}", "str")
+            raise DecodeError(
+                "$.domain",
+                f"one of {', '.join(sorted(submitters))} "
+                "(hand in jobs of other domains with their own service)",
+                "str",
+            )
         handler = submitter.registry.get(job["job_type"])
         refuse_unknown_options(job["payload"], field_names(handler["payload_schema"]))
         # Chosen here, so that it can be told also when the answer of Redis is lost.

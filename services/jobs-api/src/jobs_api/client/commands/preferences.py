@@ -124,7 +124,7 @@ def _on_or_off(text: str) -> bool:
 
 COMMAND: Final = Command(
     "preferences",
-    "of what a user is told by mail",
+    "show or change which mails a user gets",
     arguments=Arguments,
     add_arguments=add_arguments,
     run=run,
