@@ -104,7 +104,7 @@ def test_show_prints_what_there_is(service: Service, environ: Mapping[str, str],
     assert run(["show", f"files/{job_id}"], environ) == 0
     out = capsys.readouterr().out
     words = {line.split()[0] for line in out.splitlines()}
-    assert {"job", "type", "status", "not", "page"} <= words
+    assert {"job", "type", "status", "queue", "not", "page"} <= words
     assert "result" not in words
     context = context_of(service, job_id)
     context.publish_started()

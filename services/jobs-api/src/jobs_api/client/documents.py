@@ -19,6 +19,7 @@ class Job(TypedDict):
     created_at: str
     user_id: NotRequired[int]
     job_type: NotRequired[str]
+    queue: NotRequired[str]
     priority: NotRequired[JobPriority]
     run: NotRequired[int]
     attempt_count: NotRequired[int]

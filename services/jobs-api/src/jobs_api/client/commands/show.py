@@ -53,6 +53,7 @@ def _facts(job: Job, page: str) -> Mapping[str, Text | str]:
         "job": name_of(job),
         "type": visible(job.get("job_type", "")),
         "status": status_text(job["status"]),
+        "queue": visible(job.get("queue", "")),
         "progress": f"{job['progress']} %",
         "message": "" if job["error"] else visible(job["message"] or ""),
         "error": visible(job["error"] or ""),
