@@ -58,7 +58,7 @@ def run(arguments: Sequence[str], environ: Mapping[str, str], folder: Path) -> i
         else:
             _serve(environ, folder)
     except RedisUnavailableError as error:
-        sys.stderr.write(f"jobs-api: Redis does not answer: {error}\n")
+        sys.stderr.write(f"jobs-api: Redis does not answer: {error}. Is REDIS_URL right?\n")
         return EXIT_REDIS_AWAY
     except PlatformError as error:
         sys.stderr.write(f"jobs-api: {error}\n")

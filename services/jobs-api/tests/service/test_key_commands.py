@@ -98,7 +98,9 @@ def test_a_wrong_command_line_is_refused(
 
 def test_without_redis_the_command_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert keys_command({"REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"}, "list") == 3
-    assert "Redis does not answer" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "Redis does not answer" in told
+    assert told.endswith(". Is REDIS_URL right?\n")
     assert keys_command({"REDIS_URL": "x"}, "list") == 2
 
 
