@@ -69,7 +69,7 @@ def test_every_route_says_who_may_use_it(app: Litestar) -> None:
                 path
             )
     open_ones = {path for path, _, need in found if need in {"anyone", "probe"}}
-    assert open_ones <= {"/healthz", "/readyz", "/sign-in", "/sign-out", "/unsubscribe"}
+    assert open_ones <= {"/", "/healthz", "/readyz", "/sign-in", "/sign-out", "/unsubscribe"}
 
 
 def test_an_application_with_a_silent_route_is_not_built() -> None:

@@ -54,6 +54,15 @@ def test_without_redis_the_answer_is_a_503_that_says_when_to_come_back(files: Fi
     assert alive.status_code == 200
 
 
+def test_the_root_leads_a_browser_to_the_page_and_is_nothing_to_programs(service: Service) -> None:
+    page = service["http"].get("/", headers={"Accept": "text/html,*/*;q=0.8"}, follow_redirects=False)
+    assert (page.status_code, page.headers["location"]) == (303, "schema")
+    assert service["http"].get("/", headers={"Accept": "text/html"}, follow_redirects=True).status_code == 200
+    for accepted in ("*/*", "application/json"):
+        answer = service["http"].get("/", headers={"Accept": accepted}, follow_redirects=False)
+        assert (answer.status_code, json_of(answer)["type"]) == (404, "urn:jobs-api:request")
+
+
 def test_wrong_addresses_and_methods_are_problems_too(service: Service) -> None:
     nowhere = service["http"].get("/nowhere")
     assert (nowhere.status_code, json_of(nowhere)["detail"]) == (404, "There is nothing at this address.")

@@ -17,9 +17,9 @@ from jobs_api.object_store import FileMissingError, ObjectStoreError
 PROBLEM_TYPE: Final = "application/problem+json"
 RETRY_AFTER_SECONDS: Final = 5
 
-
+NOTHING_HERE: Final = "There is nothing at this address."
 _PLAIN_WORDS: Final = {
-    404: "There is nothing at this address.",
+    404: NOTHING_HERE,
     405: "This address does not take this method.",
     413: "The body is too large.",
 }

@@ -1,4 +1,4 @@
-"""The API's own description: `GET /schema/openapi.json` for programs, `GET /schema` for people."""
+"""The API's own description: `GET /schema/openapi.json` for programs, `GET /schema` for people, also at `/`."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,13 +6,14 @@ from litestar import Litestar, Request, Response, Router, route
 from litestar.datastructures import State
 from platform_core.json_values import encode_json
 
-from jobs_api.http.access import READS, AccessWord, Connection, declarations
+from jobs_api.http.access import ANYONE, READS, AccessWord, Connection, declarations
 from jobs_api.http.answers import READ
 from jobs_api.http.openapi.document import ABOUT, make_document, make_schemas
 from jobs_api.http.openapi.page import ShapeWords, groups, rich, shape_words
 from jobs_api.http.page.answers import html_answer
 from jobs_api.http.page.explaining import page_exception_handlers
 from jobs_api.http.page.rendering import API_PAGE_POLICY, render_api_page
+from jobs_api.http.problems import NOTHING_HERE, ProblemError
 from jobs_api.http.services import Services
 
 
@@ -50,7 +51,16 @@ class Description:
 
 
 def schema_routes(services: Services, description: Description) -> Router:
-    """Return the two routes."""
+    """Return the three routes."""
+
+    @route("/", http_method=READ, opt=ANYONE, include_in_schema=False)
+    async def front(request: Request[object, object, State]) -> Response[None]:
+        """Send a browser to the page; for programs there is nothing here."""
+        accepted = request.headers.get("accept", "")
+        if "text/html" not in accepted:
+            raise ProblemError({"status": 404, "word": "request", "detail": NOTHING_HERE})
+        # Relative, so that it also leads there below a path of somebody's proxy.
+        return Response(None, status_code=303, headers={"Location": "schema", "Vary": "Accept"})
 
     @route("/openapi.json", http_method=READ, opt=READS, include_in_schema=False)
     async def document() -> Response[bytes]:
@@ -73,4 +83,4 @@ def schema_routes(services: Services, description: Description) -> Router:
         )
         return html_answer(text, 200, {"Content-Security-Policy": API_PAGE_POLICY})
 
-    return Router("/schema", route_handlers=[document, page])
+    return Router("/", route_handlers=[front, Router("/schema", route_handlers=[document, page])])
