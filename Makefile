@@ -18,9 +18,9 @@ export PYTHONPATH := $(CURDIR)/tools
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 16
 
-demo: venv  ## run the main job end to end: server, API, worker, notifier, two mails (FILE=path EMAIL=address: yours)
+demo: venv  ## run the main job end to end and show its events and mails (FILE=path EMAIL=address: your file, one mail)
 	@$(BIN)/python tools/demo.py
 
 up: venv  ## start every process and stay; one Ctrl-C stops them all
@@ -68,12 +68,13 @@ fix: venv  ## sort imports and format everything
 	$(BIN)/ruff check --fix --ignore-noqa tools examples tests
 	$(BIN)/ruff format tools examples tests
 
-clean:  ## remove what the other targets made
+clean:  ## remove what the other targets made, .venv and var: also the jobs, files and mails that `make up` keeps
 	rm -rf .venv var
 	find . \( -name __pycache__ -o -name .mypy_cache -o -name .ruff_cache -o -name .pytest_cache \
 		-o -name .hypothesis -o -name .import_linter_cache -o -name '.coverage*' \) -prune -exec rm -rf {} +
 
 venv: .venv/installed
+	@:  # or make says that there is nothing to be done
 
 .venv/installed: requirements.lock $(PACKAGES:%=%/pyproject.toml)
 	@echo "installing into .venv (about a minute the first time)"
