@@ -1,7 +1,7 @@
 """House rules that no linter knows: what must not stand in `src/`, checked on tokens and syntax.
 
 Usage: `python guard.py PATH...`. Prints every breach as `file:line: rule` and exits 1 if there is one.
-Rules: DESIGN section 8 (no `Any`, `cast`, suppression comment, `TYPE_CHECKING`, Pydantic, dataclass, stub).
+Rules: no `Any`, `cast`, suppression comment, `TYPE_CHECKING`, Pydantic, dataclass, stub.
 """
 
 import ast

@@ -100,7 +100,7 @@ def test_a_json_value_comes_back_as_it_was_written(value: JsonValue) -> None:
     assert decode_json(encode_json(value)) == value
 
 
-# The metrics events of DESIGN section 2, field by field; `?` marks an optional one.
+# The metrics events of the contract, field by field; `?` marks an optional one.
 TRAINER_FIELDS = {
     "config": "model_family s, model_size s, total_epochs i, queue s, cpu_cores i?, memory_mb i?,"
     " optimal_threads i?, optimal_workers i?, batch_size i?, learning_rate f?",

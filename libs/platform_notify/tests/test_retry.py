@@ -1,4 +1,4 @@
-"""The retry rule of DESIGN section 6, as a table."""
+"""The retry rule, as a table."""
 
 import json
 from datetime import UTC, datetime, timedelta

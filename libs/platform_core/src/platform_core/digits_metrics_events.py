@@ -1,4 +1,4 @@
-"""Metrics events of the `digits` domain: a training run of a digits model, batch by batch (DESIGN section 2).
+"""Metrics events of the `digits` domain: a training run of a digits model, batch by batch.
 
 They travel on `digits:events` beside the lifecycle events, never inside them. Units are in the names: `_mb`
 is megabytes, `_pct` percent, `_s` seconds, `_bytes` bytes, `_per_sec` for each second. An accuracy (`_acc`)

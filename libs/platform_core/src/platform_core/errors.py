@@ -1,7 +1,7 @@
 """The errors of the contracts, named for what a caller does about them.
 
 `DecodeError` and `UnknownEventError` are kept apart on purpose: the first is a fault to count and keep, the
-second is somebody else's message and never an error (DESIGN section 2).
+second is somebody else's message and never an error.
 """
 
 from typing_extensions import override

@@ -15,7 +15,7 @@ from platform_core.trainer_metrics_events import TRAINER_METRICS, TrainerMetrics
 
 KnownEventV1: TypeAlias = TrainerMetricsEventV1 | DigitsMetricsEventV1 | JobEventV1
 
-# Metrics first, lifecycle next (DESIGN section 2).
+# Metrics first, lifecycle next.
 EVENT_FAMILIES: Final[tuple[EventFamily[KnownEventV1], ...]] = (TRAINER_METRICS, DIGITS_METRICS, JOB_EVENTS)
 
 

@@ -1,4 +1,4 @@
-"""The lifecycle events of a job, as they travel on the channel `<domain>:events` (DESIGN section 2).
+"""The lifecycle events of a job, as they travel on the channel `<domain>:events`.
 
 The wire format is fixed: other teams' services speak it. Nothing is ever added to V1.
 """

@@ -1,4 +1,4 @@
-"""What a job is while it is stored: its status words, its record, its key (DESIGN section 3)."""
+"""What a job is while it is stored: its status words, its record, its key."""
 
 from datetime import datetime
 from typing import Final, Literal, NotRequired, TypeAlias, TypedDict

@@ -1,4 +1,4 @@
-"""Who wants to hear about a job, and when (DESIGN section 4).
+"""Who wants to hear about a job, and when.
 
 A submission may carry `context` and `notifications`. This module checks their shape: the types, the allowed
 words, the form of an address. Whether the address belongs to the user is not the platform's business.

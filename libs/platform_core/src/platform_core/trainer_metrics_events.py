@@ -1,4 +1,4 @@
-"""Metrics events of the `trainer` domain: what a training run reports while it learns (DESIGN section 2).
+"""Metrics events of the `trainer` domain: what a training run reports while it learns.
 
 They travel on `trainer:events` beside the lifecycle events, never inside them. Units are in the names: `_mb`
 is megabytes, `_per_sec` for each second. A loss or perplexity (`_ppl`) is passed on as the run computes it.

@@ -1,6 +1,6 @@
 """Whether an outcome becomes a mail: send, or skip with a reason, and which layer said so. Pure.
 
-The conditions are those of DESIGN section 4. The answer is recorded with the delivery, so that "why did I get
+The answer is recorded with the delivery, so that "why did I get
 (or miss) this mail?" has one.
 """
 

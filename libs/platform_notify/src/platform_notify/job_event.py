@@ -1,4 +1,4 @@
-"""The two things a job can end in, as far as a notification is concerned (DESIGN section 4)."""
+"""The two things a job can end in, as far as a notification is concerned."""
 
 from enum import Enum
 

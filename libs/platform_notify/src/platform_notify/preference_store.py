@@ -1,6 +1,6 @@
 """A user's preferences in Redis: read, replaced as a whole, or changed by one click in a mail.
 
-They lie under `user:<user_id>:notification_preferences` as JSON (DESIGN section 4). The user's id is that of
+They lie under `user:<user_id>:notification_preferences` as JSON. The user's id is that of
 the job's `context`; a job that names none there counts as its event's `user_id`, as text.
 """
 

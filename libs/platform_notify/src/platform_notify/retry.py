@@ -1,6 +1,6 @@
 """What follows a failed attempt: try again at a time, give up, or hold the mail back. Pure.
 
-The rule is DESIGN section 6: again after 5 s, 30 s, 2 min, 10 min, 30 min and every 30 min from then on, each
+The rule: again after 5 s, 30 s, 2 min, 10 min, 30 min and every 30 min from then on, each
 a fifth earlier or later so that many mails do not return at the same instant; give up after 2 h. A refused
 mail is dead at once. Where the account is refused no mail is at fault, so it is held back and its waiting
 does not count.

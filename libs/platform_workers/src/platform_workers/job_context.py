@@ -9,7 +9,7 @@ ctx.publish_completed(result_id=file_id, result_bytes=size)
 ```
 
 Each call moves the record, its indexes, the job's log, the durable event log and the channel together in
-Redis (DESIGN section 5), so whoever hears `completed` and reads the store finds `completed`.
+Redis, so whoever hears `completed` and reads the store finds `completed`.
 """
 
 from collections.abc import Callable

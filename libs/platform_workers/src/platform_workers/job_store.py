@@ -1,7 +1,7 @@
 """Job records in Redis: one hash of strings a job, written together with its index entries.
 
 `BaseJobStore` keeps any team's own status type through a `JobStoreEncoder`; the platform's full record is
-in `platform_workers.job_record_store`. Contract: DESIGN section 3.
+in `platform_workers.job_record_store`.
 """
 
 import re

@@ -15,7 +15,7 @@ from platform_workers.job_record_store import JobRecordEncoder
 from platform_workers.job_store import LOG_LENGTH, read_log
 from platform_workers.redis import RedisClient
 
-# A team may keep a status type of its own with the base fields alone (DESIGN section 3). Its jobs can be read
+# A team may keep a status type of its own with the base fields alone. Its jobs can be read
 # here too; what they do not have is filled in for reading and left out of the answer.
 _NOT_IN_BASE: Final[Mapping[str, str]] = {
     "job_type": "",

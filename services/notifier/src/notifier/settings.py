@@ -1,4 +1,4 @@
-"""Settings of the notifier: read once, typed, with all faults in one message (DESIGN section 6)."""
+"""Settings of the notifier: read once, typed, with all faults in one message."""
 
 import re
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """What every mail provider promises, and the words in which it answers.
 
-The error classes are the only thing the retry decision looks at (DESIGN section 6), so a provider's whole
+The error classes are the only thing the retry decision looks at, so a provider's whole
 knowledge of its own failures ends in one of them.
 """
 

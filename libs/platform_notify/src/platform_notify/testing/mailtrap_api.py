@@ -1,7 +1,7 @@
 """What Mailtrap makes of a request: its rules for a mail, a batch and its log, as its API describes them.
 
-Source: the OpenAPI description of the sending API (github.com/mailtrap/mailtrap-openapi) and the limits in
-DESIGN section 9.
+Source: the OpenAPI description of the sending API (github.com/mailtrap/mailtrap-openapi) and its limits
+of `custom_variables` (1,000 bytes) and `category` (255 characters).
 """
 
 import re

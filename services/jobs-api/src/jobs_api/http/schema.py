@@ -1,4 +1,4 @@
-"""The API's own description: `GET /schema/openapi.json` for programs, `GET /schema` for people, also at `/`."""
+"""The API's own description: `GET /schema/openapi.json` for programs, `GET /schema` (and `/`) for people."""
 
 from collections.abc import Mapping, Sequence
 
