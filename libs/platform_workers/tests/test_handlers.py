@@ -9,28 +9,11 @@ from platform_core.json_values import JsonValue
 
 from platform_workers.errors import HandlerRegistrationError, UnknownJobTypeError
 from platform_workers.handlers import DEFAULT_LIMITS, HandlerRegistry, JobResult, JobRun
-from platform_workers.job_transitions import LogLevel
+from platform_workers.testing import FakeJobRun
 
 
 class ResizePayload(TypedDict):
     width: int
-
-
-class StillRun:
-    """A run nobody watches."""
-
-    domain = JobDomain("shop")
-    job_id = "job-1"
-    user_id = 7
-    attempt = 1
-
-    def publish_progress(
-        self, progress: int, message: str | None = None, *, payload: JsonValue = None
-    ) -> None:
-        """Tell nobody."""
-
-    def log(self, message: str, level: LogLevel = "info") -> None:
-        """Nor write it down."""
 
 
 def resize(payload: ResizePayload, job: JobRun) -> JobResult:
@@ -48,7 +31,7 @@ def registry(domain: JobDomain) -> HandlerRegistry:
 
 def test_a_handler_gets_its_decoded_payload(registry: HandlerRegistry) -> None:
     bound = registry.get("image.resize")["bind"]({"width": 3})
-    assert bound(StillRun()) == {"result_id": "job-1-3", "result_bytes": 3}
+    assert bound(FakeJobRun(registry.domain)) == {"result_id": "job-1-3", "result_bytes": 3}
 
 
 @pytest.mark.parametrize(

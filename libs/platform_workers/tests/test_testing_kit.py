@@ -2,7 +2,19 @@
 
 from pathlib import Path
 
-from platform_workers.testing import EmbeddedRedis, FakeClock, FakeLogger, FakeQueue, FakeRedis
+import pytest
+from platform_core.errors import DecodeError
+from platform_core.job_events import JobDomain
+
+from platform_workers.handlers import JobRun
+from platform_workers.testing import (
+    EmbeddedRedis,
+    FakeClock,
+    FakeJobRun,
+    FakeLogger,
+    FakeQueue,
+    FakeRedis,
+)
 
 
 def test_two_fakes_on_one_server_see_the_same_data() -> None:
@@ -29,6 +41,18 @@ def test_the_logger_keeps_lines_by_level() -> None:
     assert logger.events() == ["a", "b", "c", "d"]
     assert logger.events("warning", "error") == ["c", "d"]
     assert logger.lines[3] == {"level": "error", "event": "d", "fields": {"why": "x"}}
+
+
+def test_the_run_keeps_what_a_handler_tells_and_refuses_what_a_real_one_refuses() -> None:
+    fake = FakeJobRun(JobDomain("shop"), job_id="j", user_id=7, attempt=2)
+    run: JobRun = fake
+    run.publish_progress(50, "halfway", payload={"rows": 3})
+    run.log("a row is odd", "warning")
+    with pytest.raises(DecodeError, match="progress"):
+        run.publish_progress(101)
+    assert fake.progress == [(50, "halfway")]
+    assert fake.lines == [("warning", "a row is odd")]
+    assert (run.domain, run.job_id, run.user_id, run.attempt) == ("shop", "j", 7, 2)
 
 
 def test_the_queue_has_a_name() -> None:

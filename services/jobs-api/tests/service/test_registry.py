@@ -8,13 +8,11 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 from platform_core.errors import DecodeError, JobUserError
-from platform_core.job_events import JobDomain
 from platform_core.json_schemas import field_names
 from platform_core.json_values import JsonObject, JsonValue, decode_json
 from platform_workers.errors import JobCancelledError
 from platform_workers.handlers import HandlerRegistry, JobResult
-from platform_workers.job_transitions import LogLevel
-from platform_workers.testing import FakeClock, golden_payload_faults
+from platform_workers.testing import FakeClock, FakeJobRun, golden_payload_faults
 from service_kit import folder_store
 
 from jobs_api.file_jobs import FileJobs, remove_leftovers
@@ -24,26 +22,6 @@ from jobs_api.registry import FILES, LEFTOVER_AGE, TIMEOUT_SECONDS, make_registr
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "payloads"
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
-
-
-class RecordedRun:
-    """A `JobRun` that keeps the progress it is told."""
-
-    def __init__(self, job_id: str = "job-1") -> None:
-        self.job_id = job_id
-        self.domain: JobDomain = FILES
-        self.user_id = 1
-        self.attempt = 1
-        self.told: list[tuple[int, str | None]] = []
-
-    def publish_progress(
-        self, progress: int, message: str | None = None, *, payload: JsonValue = None
-    ) -> None:
-        """Keep it."""
-        self.told.append((progress, message))
-
-    def log(self, message: str, level: LogLevel = "info") -> None:
-        """Nobody reads it."""
 
 
 @pytest.fixture
@@ -67,7 +45,7 @@ def stored(store: FileStore, tmp_path: Path, content: bytes, name: str = "orders
     return store.save_file(source, name=name, content_type="text/csv")
 
 
-def run_job(registry: HandlerRegistry, job_type: str, payload: JsonObject, run: RecordedRun) -> JobResult:
+def run_job(registry: HandlerRegistry, job_type: str, payload: JsonObject, run: FakeJobRun) -> JobResult:
     return registry.get(job_type)["bind"](payload)(run)
 
 
@@ -98,23 +76,23 @@ def test_each_job_type_stores_a_result_named_after_its_source(
     job_type: str,
 ) -> None:
     content, name, content_type, inside, said = CASES[job_type]
-    run = RecordedRun()
+    run = FakeJobRun(FILES)
     source = stored(store, tmp_path, content)
     result = run_job(registry, job_type, {"file_id": source["file_id"]}, run)
     about = store.fetch(result["result_id"], tmp_path / "result")
     assert (about["name"], about["bytes"]) == (name, result["result_bytes"])
     assert about["content_type"].startswith(content_type)
     assert inside in (tmp_path / "result").read_bytes()
-    assert run.told[-2:] == [(98, "storing the result"), (99, said)]
-    assert [percent for percent, _ in run.told] == sorted(percent for percent, _ in run.told)
-    assert all(message != "done" for _, message in run.told)
+    assert run.progress[-2:] == [(98, "storing the result"), (99, said)]
+    assert [percent for percent, _ in run.progress] == sorted(percent for percent, _ in run.progress)
+    assert all(message != "done" for _, message in run.progress)
     assert list(work.iterdir()) == []
 
 
 def test_options_reach_the_work(registry: HandlerRegistry, store: FileStore, tmp_path: Path) -> None:
     source = stored(store, tmp_path, b"1;2\n3;4\n")
     payload: JsonObject = {"file_id": source["file_id"], "delimiter": ";", "has_header": False}
-    result = run_job(registry, "csv.row_count", payload, RecordedRun())
+    result = run_job(registry, "csv.row_count", payload, FakeJobRun(FILES))
     store.fetch(result["result_id"], tmp_path / "result")
     document = decode_json((tmp_path / "result").read_bytes())
     assert isinstance(document, dict)
@@ -123,7 +101,7 @@ def test_options_reach_the_work(registry: HandlerRegistry, store: FileStore, tmp
 
 def test_a_file_that_was_never_uploaded_is_the_users_fault(registry: HandlerRegistry, work: Path) -> None:
     with pytest.raises(JobUserError, match="no uploaded file with the id 'nope'"):
-        run_job(registry, "csv.row_count", {"file_id": "nope"}, RecordedRun())
+        run_job(registry, "csv.row_count", {"file_id": "nope"}, FakeJobRun(FILES))
     assert list(work.iterdir()) == []
 
 
@@ -140,7 +118,7 @@ def test_a_cancel_in_the_middle_of_clearing_up_leaves_nothing_behind(
 
     monkeypatch.setattr("jobs_api.file_jobs.shutil.rmtree", interrupted)
     with pytest.raises(JobCancelledError):
-        run_job(registry, "csv.row_count", {"file_id": "nope"}, RecordedRun())
+        run_job(registry, "csv.row_count", {"file_id": "nope"}, FakeJobRun(FILES))
     assert list(work.iterdir()) == []
 
 
@@ -149,7 +127,7 @@ def test_a_bad_file_is_the_users_fault_and_leaves_nothing_behind(
 ) -> None:
     source = stored(store, tmp_path, b"a,b\n1,2,3\n")
     with pytest.raises(JobUserError, match="3 values"):
-        run_job(registry, "csv.row_count", {"file_id": source["file_id"]}, RecordedRun())
+        run_job(registry, "csv.row_count", {"file_id": source["file_id"]}, FakeJobRun(FILES))
     assert list(work.iterdir()) == []
 
 
@@ -163,7 +141,7 @@ def test_two_attempts_of_one_job_at_once_do_not_touch_each_others_files(
         result.write_bytes(b"{}")
         if not seen:
             seen.append([])
-            second = RecordedRun()
+            second = FakeJobRun(FILES)
             second.attempt = attempts.pop()
             handler(payload, second)
         seen.append(sorted(path.name for path in source.parent.iterdir()))
@@ -177,7 +155,7 @@ def test_two_attempts_of_one_job_at_once_do_not_touch_each_others_files(
     for attempt in (2, 1):
         attempts = [attempt]
         seen.clear()
-        handler(payload, RecordedRun())
+        handler(payload, FakeJobRun(FILES))
         assert seen == [[], ["result", "source"], ["result", "source"]]
     assert list(work.iterdir()) == []
 
@@ -188,7 +166,7 @@ def test_an_attempt_clears_what_killed_ones_left_long_ago(
     left_behind(work, "attempt-old", NOW - LEFTOVER_AGE - timedelta(minutes=1))
     left_behind(work, "attempt-young", NOW - LEFTOVER_AGE + timedelta(minutes=1))
     source = stored(store, tmp_path, b"a\n1\n")
-    run_job(registry, "csv.row_count", {"file_id": source["file_id"]}, RecordedRun())
+    run_job(registry, "csv.row_count", {"file_id": source["file_id"]}, FakeJobRun(FILES))
     assert [path.name for path in work.iterdir()] == ["attempt-young"]
     assert timedelta(seconds=TIMEOUT_SECONDS) < LEFTOVER_AGE
 
@@ -199,7 +177,7 @@ def test_a_job_id_is_never_a_path(
 ) -> None:
     source = stored(store, tmp_path, b"a\n1\n")
     before = set(tmp_path.rglob("*")) - set((tmp_path / "objects").rglob("*"))
-    run_job(registry, "csv.row_count", {"file_id": source["file_id"]}, RecordedRun(job_id))
+    run_job(registry, "csv.row_count", {"file_id": source["file_id"]}, FakeJobRun(FILES, job_id=job_id))
     after = set(tmp_path.rglob("*")) - set((tmp_path / "objects").rglob("*"))
     assert after - before == {work}
 
@@ -239,7 +217,7 @@ def test_a_worker_passes_over_a_field_it_does_not_know(
     registry: HandlerRegistry, store: FileStore, tmp_path: Path
 ) -> None:
     source = stored(store, tmp_path, b"a\n1\n")
-    run_job(registry, "csv.row_count", {"file_id": source["file_id"], "newer": 1}, RecordedRun())
+    run_job(registry, "csv.row_count", {"file_id": source["file_id"], "newer": 1}, FakeJobRun(FILES))
 
 
 def test_the_types_and_their_domain(registry: HandlerRegistry) -> None:

@@ -4,12 +4,13 @@
 """
 
 from platform_workers.testing.embedded_redis import EmbeddedRedis
-from platform_workers.testing.fakes import FakeClock, FakeLogger, FakeQueue, FakeRedis, LogLine
+from platform_workers.testing.fakes import FakeClock, FakeJobRun, FakeLogger, FakeQueue, FakeRedis, LogLine
 from platform_workers.testing.golden_payloads import golden_payload_faults
 
 __all__ = [
     "EmbeddedRedis",
     "FakeClock",
+    "FakeJobRun",
     "FakeLogger",
     "FakeQueue",
     "FakeRedis",

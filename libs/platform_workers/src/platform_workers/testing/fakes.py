@@ -1,13 +1,16 @@
-"""Stand-ins for tests: Redis in memory (with Lua), a queue and a logger that record, a clock by hand."""
+"""Stand-ins for tests: Redis in memory (with Lua), a queue, a run and a logger that record, a clock."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TypedDict
 
 from fakeredis import FakeServer, FakeStrictRedis
+from platform_core.job_events import JobDomain, encode_job_event, make_progress_event
+from platform_core.json_values import JsonValue
 from platform_core.logging import LogField
 
 from platform_workers.job_queue import AttemptName, AttemptTicket
+from platform_workers.job_transitions import LogLevel
 from platform_workers.lua_scripts import ScriptCall
 from platform_workers.redis import RedisClient
 
@@ -64,6 +67,50 @@ class FakeQueue:
     def withdraw(self, name: AttemptName) -> None:
         """Remember it."""
         self.withdrawn.append(name)
+
+
+class FakeJobRun:
+    """A `JobRun` to call a handler with in a test; it keeps what the handler tells.
+
+    ```python
+    run = FakeJobRun(job_domain("greetings"))
+    assert greet({"name": "Ada"}, run) == {"result_id": "Hello, Ada!", "result_bytes": 11}
+    assert run.progress == [(99, "Hello, Ada!")]
+    ```
+
+    Attributes:
+        progress: Every progress told, oldest first: percent and message.
+        lines: Every line written to the job's log, oldest first: level and message.
+    """
+
+    def __init__(
+        self, domain: JobDomain, *, job_id: str = "job-1", user_id: int = 1, attempt: int = 1
+    ) -> None:
+        self.domain = domain
+        self.job_id = job_id
+        self.user_id = user_id
+        self.attempt = attempt
+        self.progress: list[tuple[int, str | None]] = []
+        self.lines: list[tuple[LogLevel, str]] = []
+
+    def publish_progress(
+        self, progress: int, message: str | None = None, *, payload: JsonValue = None
+    ) -> None:
+        """Keep it; what a real run refuses is refused here too."""
+        event = make_progress_event(
+            domain=self.domain,
+            job_id=self.job_id,
+            user_id=self.user_id,
+            progress=progress,
+            message=message,
+            payload=payload,
+        )
+        encode_job_event(event)
+        self.progress.append((progress, message))
+
+    def log(self, message: str, level: LogLevel = "info") -> None:
+        """Keep the line."""
+        self.lines.append((level, message))
 
 
 class LogLine(TypedDict):
