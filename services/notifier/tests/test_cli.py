@@ -175,6 +175,9 @@ def test_explain_tells_the_story_of_a_job(
     assert text.startswith("Job j1 of turkic:\n\nRun 1 succeeded at ")
     assert "Mail to anna@example.com" in text
     assert "  Sent at " in text
+    # As `jobs list` prints it.
+    assert run(["explain", "turkic/j1"], environ) == 0
+    assert capsys.readouterr().out == text
 
 
 def test_explain_tells_of_the_digest(
@@ -262,7 +265,7 @@ def test_a_key_that_is_refused_opens_the_circuit_and_is_shown_nowhere(
     assert key not in stored + told + metrics + notifier.log.read_text("utf-8")
 
 
-@pytest.mark.parametrize("arguments", [[], ["dance"], ["explain", "turkic"]])
+@pytest.mark.parametrize("arguments", [[], ["dance"], ["explain", "turkic"], ["explain", "turkic/"]])
 def test_wrong_arguments_are_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         run(arguments, {})

@@ -1,4 +1,4 @@
-"""`notifier run`, `doctor`, `explain DOMAIN JOB_ID`, `replay`, `undecodable` and `preview`."""
+"""`notifier run`, `doctor`, `explain DOMAIN/JOB_ID`, `replay`, `undecodable` and `preview`."""
 
 import argparse
 import os
@@ -54,8 +54,8 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     commands.add_parser("run", help="hear outcomes and send mails until SIGTERM or Ctrl-C")
     commands.add_parser("doctor", help="try settings, Redis and the mail provider; sends nothing")
     explain = commands.add_parser("explain", help="tell what became of the mails about a job")
-    explain.add_argument("domain", metavar="DOMAIN")
-    explain.add_argument("job_id", metavar="JOB_ID")
+    explain.add_argument("domain", metavar="DOMAIN/JOB_ID", help="the job; or DOMAIN and JOB_ID apart")
+    explain.add_argument("job_id", metavar="JOB_ID", nargs="?", default="", help=argparse.SUPPRESS)
     replay = commands.add_parser("replay", help="send mails after all that were given up")
     replay.add_argument("delivery", metavar="DELIVERY_ID", nargs="?", help="this one; explain shows its id")
     replay.add_argument("--domain", dest="of_domain", help="all about jobs of this domain")
@@ -71,6 +71,10 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     options = parser.parse_args(arguments, _Options())
     if options.command == "preview":
         return _preview(options.folder)
+    if options.command == "explain" and not options.job_id:
+        options.domain, _, options.job_id = options.domain.partition("/")
+        if not options.job_id:
+            explain.error("say which job: DOMAIN/JOB_ID")
     chosen = (options.delivery, options.of_domain, options.provider)
     if options.command == "replay" and chosen == (None, None, None):
         sys.stderr.write("notifier: say which: DELIVERY_ID, --domain or --provider\n")
