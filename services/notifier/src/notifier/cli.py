@@ -16,14 +16,14 @@ from platform_notify.circuit import Circuit
 from platform_notify.deliveries import EMAIL
 from platform_notify.delivery_store import DeliveryStore
 from platform_notify.intent import load_snapshot
-from platform_notify.replay import replay_dead
+from platform_notify.replay import find_dead, replay_dead
 from platform_notify.sample_mails import write_samples
 from platform_notify.undecodable_store import UNDECODABLE_KEY, UNKNOWN_KEY, UndecodableStore
 
 from notifier.doctor import examine
 from notifier.explain import explain_job
 from notifier.kept_messages import tell_kept, tell_kept_as_json
-from notifier.replay import ReplayOptions, tell_replay, wish_of
+from notifier.replay import ReplayOptions, tell_dead, tell_replay, wish_of
 from notifier.settings import (
     MAIL_PROVIDERS,
     NotifierSettings,
@@ -60,6 +60,10 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     replay.add_argument("delivery", metavar="DELIVERY_ID", nargs="?", help="this one; explain shows its id")
     replay.add_argument("--domain", dest="of_domain", help="all about jobs of this domain")
     replay.add_argument("--provider", choices=MAIL_PROVIDERS, help="all last given to this provider")
+    replay.add_argument("--refused", action="store_true", help="also what it refused for a fault of the mail")
+    replay.add_argument(
+        "--list", action="store_true", dest="list_only", help="only show what was given up; sends nothing"
+    )
     undecodable = commands.add_parser(
         "undecodable", help="show the last messages that were passed over because nobody could decode them"
     )
@@ -76,8 +80,10 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         if not options.job_id:
             explain.error("say which job: DOMAIN/JOB_ID")
     chosen = (options.delivery, options.of_domain, options.provider)
-    if options.command == "replay" and chosen == (None, None, None):
-        sys.stderr.write("notifier: say which: DELIVERY_ID, --domain or --provider\n")
+    if options.command == "replay" and chosen == (None, None, None) and not options.list_only:
+        sys.stderr.write(
+            "notifier: say which: DELIVERY_ID, --domain or --provider; --list shows what was given up\n"
+        )
         return EXIT_SETTINGS
     try:
         match options.command:
@@ -88,8 +94,10 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
                     "delivery": options.delivery,
                     "domain": options.of_domain,
                     "provider": options.provider,
+                    "refused": options.refused,
                 }
-                return _replay(read_operator_settings(environ), chosen_by)
+                settings = read_operator_settings(environ)
+                return (_list_dead if options.list_only else _replay)(settings, chosen_by)
             case "undecodable":
                 return _undecodable(read_operator_settings(environ), options)
             case "doctor":
@@ -109,6 +117,8 @@ class _Options(argparse.Namespace):
     delivery: str | None = None
     of_domain: str | None = None
     provider: str | None = None
+    refused: bool
+    list_only: bool
     unknown: bool
     json: bool
     clear: bool
@@ -175,12 +185,25 @@ def _replay(settings: OperatorSettings, options: ReplayOptions) -> int:
     try:
         redis = connect_redis(settings["redis_url"])
         # What is due by this machine's clock alone might be due for the notifiers only much later.
-        store = DeliveryStore(redis, make_clock(redis))
-        report = replay_dead(store, EMAIL, wish_of(options))
+        clock = make_clock(redis)
+        circuit = Circuit(redis, settings["provider"], clock).state()
+        report = replay_dead(DeliveryStore(redis, clock), EMAIL, wish_of(options))
     except PlatformError as error:
         sys.stderr.write(f"notifier: {error}\n")
         return EXIT_FAULT
-    for line in tell_replay(report):
+    for line in tell_replay(report, settings["provider"], circuit):
+        sys.stdout.write(f"{line}\n")
+    return 0
+
+
+def _list_dead(settings: OperatorSettings, options: ReplayOptions) -> int:
+    try:
+        store = DeliveryStore(connect_redis(settings["redis_url"]), SystemClock())
+        report = find_dead(store, EMAIL, wish_of(options))
+    except PlatformError as error:
+        sys.stderr.write(f"notifier: {error}\n")
+        return EXIT_FAULT
+    for line in tell_dead(report):
         sys.stdout.write(f"{line}\n")
     return 0
 

@@ -75,7 +75,7 @@ def explain_delivery(
         circuit: that of the provider the settings name.
         digest: the one that tells of it, if it was gathered into one that is still known.
     """
-    yield f"{_end(delivery)} The notifier heard of it at {_time(delivery['created_at'])}."
+    yield f"{_end(delivery)} The notifier heard of it at {utc(delivery['created_at'])}."
     yield f"  Mail to {delivery['recipient'] or 'nobody'}, delivery {delivery['delivery_id']}."
     wanted = "not to send it" if delivery["state"] == "skipped" else "to send it"
     yield f"  It was decided {wanted}. That came from {LAYER_WORDS[delivery['layer']]}."
@@ -94,7 +94,7 @@ def _tries(delivery: Delivery) -> Iterator[str]:
     for note in notes:
         yield _attempt(note)
     for replay in delivery.get("replays", []):
-        yield f"Replayed by hand at {_time(replay['at'])}; given up before: {replay['was'] or 'no reason'}."
+        yield f"Replayed by hand at {utc(replay['at'])}; given up before: {replay['was'] or 'no reason'}."
     interrupted = delivery.get("interrupted", 0)
     if interrupted:
         times = "once" if interrupted == 1 else f"{interrupted} times"
@@ -119,7 +119,7 @@ def _end(delivery: Delivery) -> str:
     facts = delivery["facts"]
     ended = "succeeded" if delivery["event"] == "SUCCESS" else "failed"
     finished_at = facts["finished_at"]
-    at = "" if finished_at is None else f" at {_time(finished_at)}"
+    at = "" if finished_at is None else f" at {utc(finished_at)}"
     if facts["event"] == "SUCCESS":
         return f"Run {delivery['run']} {ended}{at}."
     fault = "an error in its input" if facts["error_kind"] == "user" else "an error of the system"
@@ -146,10 +146,10 @@ def _standing(delivery: Delivery, circuit: CircuitState) -> Iterator[str]:
     match delivery["state"]:
         case "sent":
             ids = ", ".join(delivery.get("message_ids", []))
-            yield f"Sent at {_time(settled_at)}. The provider took it{f' as {ids}' if ids else ''}."
+            yield f"Sent at {utc(settled_at)}. The provider took it{f' as {ids}' if ids else ''}."
             yield "Nothing more happens."
         case "dead":
-            yield f"Given up at {_time(settled_at)}: {delivery['detail']}."
+            yield f"Given up at {utc(settled_at)}: {delivery['detail']}."
             yield from _how_to_replay(delivery)
         case "skipped":
             reason = SKIP_WORDS[delivery["reason"]] if "reason" in delivery else "nobody knows why"
@@ -164,22 +164,22 @@ def _waiting(delivery: Delivery, circuit: CircuitState) -> Iterator[str]:
     due_at = delivery.get("due_at", delivery["created_at"])
     if "claim" in delivery:
         yield "It is being sent at this moment."
-        yield f"Should its notifier have died, another one takes it up after {_time(due_at)}."
+        yield f"Should its notifier have died, another one takes it up after {utc(due_at)}."
     elif circuit["state"] == "open":
-        since = f" since {_time(circuit['opened_at'])}" if "opened_at" in circuit else ""
+        since = f" since {utc(circuit['opened_at'])}" if "opened_at" in circuit else ""
         why = circuit.get("why", "no reason given")
         yield f"Not sent yet. The provider refuses the account{since}: {why}"
         yield "It waits until the account is mended, however long that takes. One mail a minute tries."
     elif "held_until" in delivery and "first_attempt_at" not in delivery:
         yield (
             "Not sent yet. A mail of this kind went to this address just before, so it waits for others"
-            f" until {_time(due_at)} and leaves then, by itself or with them."
+            f" until {utc(due_at)} and leaves then, by itself or with them."
         )
     else:
-        yield f"Not sent yet; the next attempt is due at {_time(due_at)}."
+        yield f"Not sent yet; the next attempt is due at {utc(due_at)}."
         if "first_attempt_at" in delivery:
             until = delivery["first_attempt_at"] + GIVE_UP_AFTER
-            yield f"If that fails too it is tried again, and given up after {_time(until)}."
+            yield f"If that fails too it is tried again, and given up after {utc(until)}."
     if "unsure" in delivery:
         yield "It may have been delivered before, although nobody could say so."
 
@@ -192,7 +192,7 @@ def _how_to_replay(delivery: Delivery) -> Iterator[str]:
 
 
 def _attempt(note: AttemptNote) -> str:
-    where = f"Attempt at {_time(note['at'])} through {note['provider']}, {note['duration_ms']} ms"
+    where = f"Attempt at {utc(note['at'])} through {note['provider']}, {note['duration_ms']} ms"
     if note["result"] == "sent":
         return f"{where}: sent. It answered: {note['detail'] or 'nothing'}."
     doubt = " It may have been delivered all the same." if note["ambiguous"] else ""
@@ -200,5 +200,6 @@ def _attempt(note: AttemptNote) -> str:
     return f"{where}: failed ({note['result']}), {fault}: {note['detail']}.{doubt}"
 
 
-def _time(moment: datetime) -> str:
+def utc(moment: datetime) -> str:
+    """Say a moment to the second."""
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
