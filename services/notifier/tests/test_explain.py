@@ -225,6 +225,17 @@ def test_a_replay_is_told() -> None:
     assert "given up before: no reason." in told(found)
 
 
+def test_attempts_and_replays_are_told_in_the_order_of_their_time() -> None:
+    found: Delivery = {**delivery(), "attempts": [note("timeout"), note("sent")]}
+    found["attempts"][1]["at"] = NOON + timedelta(hours=3)
+    found["replays"] = [{"at": NOON + timedelta(hours=2), "was": "it was refused"}]
+    assert [line.split(" UTC")[0] for line in told(found).splitlines()[5:8]] == [
+        "  Attempt at 2026-01-02 12:00:01",
+        "  Replayed by hand at 2026-01-02 14:00:00",
+        "  Attempt at 2026-01-02 15:00:00",
+    ]
+
+
 def gathered(state: Literal["gathered", "sent", "dead"] = "gathered") -> tuple[Delivery, Delivery]:
     """Return a delivery and the digest that tells of it."""
     member: Delivery = {**delivery(), "state": state, "digest": "d9"}

@@ -6,12 +6,13 @@ happens next.
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from operator import itemgetter
 from typing import Final
 
 from platform_core.job_events import JobDomain
 from platform_notify.circuit import CircuitState
 from platform_notify.decision import SKIP_WORDS, Layer
-from platform_notify.deliveries import MAX_ATTEMPT_NOTES, AttemptNote, Delivery
+from platform_notify.deliveries import MAX_ATTEMPT_NOTES, AttemptNote, Delivery, ReplayNote
 from platform_notify.intent import JobSnapshot
 from platform_notify.providers.base import ErrorClass
 from platform_notify.retry import GIVE_UP_AFTER
@@ -87,14 +88,13 @@ def explain_delivery(
 
 
 def _tries(delivery: Delivery) -> Iterator[str]:
-    """Tell every attempt, and what a person did."""
+    """Tell every attempt, and what a person did, in the order in which it happened."""
     notes = delivery.get("attempts", [])
     if len(notes) == MAX_ATTEMPT_NOTES:
         yield f"Only the last {MAX_ATTEMPT_NOTES} attempts are kept:"
-    for note in notes:
-        yield _attempt(note)
-    for replay in delivery.get("replays", []):
-        yield f"Replayed by hand at {utc(replay['at'])}; given up before: {replay['was'] or 'no reason'}."
+    steps = [(note["at"], _attempt(note)) for note in notes]
+    steps += [(replay["at"], _replay(replay)) for replay in delivery.get("replays", [])]
+    yield from (line for _, line in sorted(steps, key=itemgetter(0)))
     interrupted = delivery.get("interrupted", 0)
     if interrupted:
         times = "once" if interrupted == 1 else f"{interrupted} times"
@@ -198,6 +198,10 @@ def _attempt(note: AttemptNote) -> str:
     doubt = " It may have been delivered all the same." if note["ambiguous"] else ""
     fault = FAULT_WORDS[note["result"]]
     return f"{where}: failed ({note['result']}), {fault}: {note['detail']}.{doubt}"
+
+
+def _replay(replay: ReplayNote) -> str:
+    return f"Replayed by hand at {utc(replay['at'])}; given up before: {replay['was'] or 'no reason'}."
 
 
 def utc(moment: datetime) -> str:
