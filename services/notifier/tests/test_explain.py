@@ -139,6 +139,16 @@ def test_how_the_job_ended_is_told() -> None:
     assert "Run 1 failed with an error in its input. The notifier heard" in told(silent)
 
 
+def test_a_cancelled_job_is_not_told_as_one_that_failed() -> None:
+    cancelled = delivery()
+    cancelled["state"], cancelled["reason"] = "skipped", "job_cancelled"
+    cancelled["facts"]["message"] = "cancelled"
+    text = told(cancelled)
+    assert "\nRun 1 was cancelled at 2026-01-02 11:59:59 UTC. The notifier heard of it at" in text
+    assert "fail" not in text
+    assert "  Not sent, because the job was cancelled.\n" in text
+
+
 def test_a_message_of_a_job_cannot_write_lines_of_the_story() -> None:
     forged = delivery()
     forged["facts"]["message"] = "x\n  Sent at noon."

@@ -122,6 +122,9 @@ def _end(delivery: Delivery) -> str:
     at = "" if finished_at is None else f" at {utc(finished_at)}"
     if facts["event"] == "SUCCESS":
         return f"Run {delivery['run']} {ended}{at}."
+    if delivery.get("reason") == "job_cancelled":
+        # Its event is that of a failure, but nothing was wrong with the job.
+        return f"Run {delivery['run']} was cancelled{at}."
     fault = "an error in its input" if facts["error_kind"] == "user" else "an error of the system"
     said = f" {facts['message']!r}" if facts["message"] else ""
     return f"Run {delivery['run']} {ended}{at} with {fault}{':' if said else ''}{said}."
