@@ -169,6 +169,25 @@ def test_a_mail_that_was_skipped() -> None:
     assert "because nobody knows why" in told(skipped)
 
 
+def test_channels_that_nobody_knows_are_named() -> None:
+    """Whoever wrote `mail` for `email` hears nothing else of it."""
+    skipped = delivery()
+    skipped["state"], skipped["reason"] = "skipped", "not_requested"
+    job = snapshot("failed")
+    assert "name only" not in told(skipped, job=job)
+    job["fields"] = {"notifications": '{"mail": {"enabled": true, "on": ["FAILURE"]}}'}
+    assert (
+        "  Not sent, because nobody asked for a mail.\n"
+        "  The job's notifications name only: mail (known: email).\n"
+        "  Nothing more happens"
+    ) in told(skipped, job=job)
+    assert "name only" not in told(skipped)
+    job["fields"] = {"notifications": '{"a\\n  Sent": 1, "b": 1, "c": 1, "d": 1, "e": 1, "f": 1, "g": 1}'}
+    assert "name only: a\\n  Sent, b, c, d, e and 2 more (known: email)." in told(skipped, job=job)
+    skipped["reason"] = "opted_out"
+    assert "name only" not in told(skipped, job=job)
+
+
 def test_a_mail_that_was_given_up_can_be_replayed() -> None:
     dead = delivery()
     dead["state"], dead["detail"] = "dead", "every attempt failed for 2 hours"

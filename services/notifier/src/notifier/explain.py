@@ -13,7 +13,7 @@ from platform_core.job_events import JobDomain
 from platform_notify.circuit import CircuitState
 from platform_notify.decision import SKIP_WORDS, Layer
 from platform_notify.deliveries import MAX_ATTEMPT_NOTES, AttemptNote, Delivery, ReplayNote
-from platform_notify.intent import JobSnapshot
+from platform_notify.intent import KNOWN_CHANNELS, JobSnapshot, only_unknown_channels
 from platform_notify.providers.base import ErrorClass
 from platform_notify.retry import GIVE_UP_AFTER
 
@@ -34,6 +34,9 @@ FAULT_WORDS: Final[Mapping[ErrorClass, str]] = {
     "auth": "the provider refuses the account",
     "unexpected": "something unforeseen went wrong",
 }
+
+MAX_CHANNELS: Final = 5
+"""How many unknown channels of a job are named."""
 
 _ENDS: Final = frozenset({"completed", "failed", "cancelled"})
 
@@ -63,11 +66,14 @@ def explain_job(
     yield f"Job {job_id} of {domain}:"
     for delivery in deliveries:
         yield ""
-        yield from explain_delivery(delivery, circuit, digests.get(delivery.get("digest", "")))
+        yield from explain_delivery(delivery, circuit, digests.get(delivery.get("digest", "")), job)
 
 
 def explain_delivery(
-    delivery: Delivery, circuit: CircuitState, digest: Delivery | None = None
+    delivery: Delivery,
+    circuit: CircuitState,
+    digest: Delivery | None = None,
+    job: JobSnapshot | None = None,
 ) -> Iterator[str]:
     """Tell line by line what became of one delivery.
 
@@ -75,6 +81,7 @@ def explain_delivery(
         delivery: the delivery.
         circuit: that of the provider the settings name.
         digest: the one that tells of it, if it was gathered into one that is still known.
+        job: the job's record; None if there is none.
     """
     yield f"{_end(delivery)} The notifier heard of it at {utc(delivery['created_at'])}."
     yield f"  Mail to {delivery['recipient'] or 'nobody'}, delivery {delivery['delivery_id']}."
@@ -84,7 +91,7 @@ def explain_delivery(
         yield from (f"  {line}" for line in _told_in_digest(delivery, digest, circuit))
         return
     yield from (f"  {line}" for line in _tries(delivery))
-    yield from (f"  {line}" for line in _standing(delivery, circuit))
+    yield from (f"  {line}" for line in _standing(delivery, circuit, job))
 
 
 def _tries(delivery: Delivery) -> Iterator[str]:
@@ -143,7 +150,7 @@ def _why_nothing(job: JobSnapshot | None) -> str:
     )
 
 
-def _standing(delivery: Delivery, circuit: CircuitState) -> Iterator[str]:
+def _standing(delivery: Delivery, circuit: CircuitState, job: JobSnapshot | None = None) -> Iterator[str]:
     """Say where the delivery stands and what happens next."""
     settled_at = delivery.get("settled_at", delivery["created_at"])
     match delivery["state"]:
@@ -158,9 +165,20 @@ def _standing(delivery: Delivery, circuit: CircuitState) -> Iterator[str]:
             reason = SKIP_WORDS[delivery["reason"]] if "reason" in delivery else "nobody knows why"
             detail = f" ({delivery['detail']})" if delivery["detail"] else ""
             yield f"Not sent, because {reason}{detail}."
+            if delivery.get("reason") == "not_requested" and job is not None:
+                yield from _named_in_vain(only_unknown_channels(job))
             yield "Nothing more happens; a mail that was not wanted cannot be replayed."
         case _:
             yield from _waiting(delivery, circuit)
+
+
+def _named_in_vain(channels: list[str]) -> Iterator[str]:
+    """Say what the job's notifications name if it is nothing that is known, such as a misspelt word."""
+    if channels:
+        # Written as Python does, without the quotes: a submitter may have put anything there.
+        names = ", ".join(f"{name[:64]!r}"[1:-1] for name in channels[:MAX_CHANNELS])
+        more = f" and {len(channels) - MAX_CHANNELS} more" if len(channels) > MAX_CHANNELS else ""
+        yield f"The job's notifications name only: {names}{more} (known: {', '.join(KNOWN_CHANNELS)})."
 
 
 def _waiting(delivery: Delivery, circuit: CircuitState) -> Iterator[str]:
