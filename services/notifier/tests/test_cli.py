@@ -159,7 +159,8 @@ def test_the_doctor_finds_every_fault(
     assert run(["doctor"], settings_for(own_server.url, tmp_path)) == 1
     good, redis, provider = capsys.readouterr().out.splitlines()
     assert good == "ok     The settings are complete; the notifier will listen to every domain."
-    assert redis.startswith("fault  Redis cannot be used: ")
+    assert redis.startswith("fault  Redis cannot be used. Redis does not answer: ")
+    assert redis.endswith("Is REDIS_URL right?")
     assert provider.startswith("fault  The Maildir cannot be written: ")
 
 
@@ -199,12 +200,27 @@ def test_explain_tells_of_the_digest(
     assert all("\n  Sent at " in text for text in told)
 
 
-@pytest.mark.parametrize("domain", ["Turkic", "turkic"])
 def test_explain_says_what_it_cannot_do(
-    own_server: OwnServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], domain: str
+    own_server: OwnServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["explain", domain, "j1"], settings_for(own_server.url, tmp_path)) == 1
-    assert capsys.readouterr().err.startswith("notifier: ")
+    assert run(["explain", "Turkic", "j1"], settings_for(own_server.url, tmp_path)) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("notifier: domain: ")
+    assert "REDIS_URL" not in told
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["explain turkic/j1", "replay --domain turkic", "replay --list", "undecodable", "undecodable --clear"],
+)
+def test_where_redis_does_not_answer_its_address_is_asked_for(
+    own_server: OwnServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    assert run(command.split(), settings_for(own_server.url, tmp_path)) == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("notifier: Redis does not answer: ")
+    assert told.err.endswith("refused. Is REDIS_URL right?\n")
 
 
 def test_explain_needs_no_provider_and_says_when_there_is_nothing(
