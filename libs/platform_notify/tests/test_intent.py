@@ -9,7 +9,13 @@ from platform_workers.redis import RedisClient
 from platform_workers.testing import FakeRedis
 from typing_extensions import override
 
-from platform_notify.intent import IntentError, load_preferences, load_snapshot, read_intent
+from platform_notify.intent import (
+    IntentError,
+    load_preferences,
+    load_snapshot,
+    only_unknown_channels,
+    read_intent,
+)
 
 KEY = "turkic:job:j1"
 PREFERENCES = "user:u1:notification_preferences"
@@ -42,6 +48,24 @@ def test_a_run_that_is_no_number_counts_as_the_first(redis: RedisClient, run: st
     snapshot = load_snapshot(redis, TURKIC, "j1")
     assert snapshot is not None
     assert (snapshot["run"], snapshot["status"]) == (1, "")
+
+
+@pytest.mark.parametrize(
+    ("notifications", "names"),
+    [
+        ('{"mail": {"enabled": true}, "sms": 1}', ["mail", "sms"]),
+        ('{"mail": {"enabled": true}, "email": {"enabled": false, "on": []}}', []),
+        ("{}", []),
+        ('["mail"]', []),
+        ("no JSON", []),
+        (None, []),
+    ],
+)
+def test_channels_that_nobody_knows_are_named_if_there_are_no_others(
+    notifications: str | None, names: list[str]
+) -> None:
+    fields = {} if notifications is None else {"notifications": notifications}
+    assert only_unknown_channels({"ours": True, "run": 1, "status": "failed", "fields": fields}) == names
 
 
 def test_no_record_is_none_and_so_is_a_key_that_holds_something_else(redis: RedisClient) -> None:

@@ -10,7 +10,8 @@ from platform_workers.testing import FakeClock
 
 from platform_notify.deliveries import EMAIL, Delivery, NewDelivery, delivery_id_of
 from platform_notify.delivery_store import DeliveryStore, Settlement, dead_key
-from platform_notify.replay import ReplayReport, ReplayWish, replay_dead
+from platform_notify.providers.base import ErrorClass
+from platform_notify.replay import ReplayReport, ReplayWish, find_dead, replay_dead
 
 
 @pytest.fixture
@@ -30,8 +31,9 @@ def kill(
     domain: JobDomain = TURKIC,
     provider: str = "mailtrap",
     unsure: bool = False,
+    faults: tuple[ErrorClass, ...] = (),
 ) -> Delivery:
-    """Make a delivery, let it be tried once and given up."""
+    """Make a delivery, let it be tried once and given up; its record says these faults of its attempts."""
     delivery = make(job_id, domain)
     store.add(delivery)
     store.claim(EMAIL, provider, limit=1, lease=timedelta(seconds=9), token="t")
@@ -45,6 +47,18 @@ def kill(
     }
     if unsure:
         settlement["unsure"] = "yes"
+    if faults:
+        settlement["attempts"] = [
+            {
+                "at": NOON,
+                "provider": provider,
+                "result": fault,
+                "detail": "550 no such user",
+                "ambiguous": False,
+                "duration_ms": 1,
+            }
+            for fault in faults
+        ]
     store.settle(EMAIL, "t", [settlement])
     return found(store, delivery["delivery_id"])
 
@@ -152,3 +166,31 @@ def test_a_dead_record_expires_and_a_replayed_one_too_once_it_is_settled(
     replay_dead(store, EMAIL, {})
     kill(store)
     assert keys_without_ttl(redis) == [dead_key(EMAIL)]
+
+
+def test_what_the_provider_refused_for_itself_is_left_out_if_that_is_wished(store: DeliveryStore) -> None:
+    """It would be refused again; only the last attempt counts, for a fault may come before a refusal."""
+    kill(store, "away", faults=("connect", "server"))
+    kill(store, "once", faults=("refused", "timeout"))
+    refused = kill(store, "wrong", faults=("timeout", "refused"))
+    wish: ReplayWish = {"provider": "mailtrap", "spare_refused": True}
+    report = replay_dead(store, EMAIL, wish)
+    assert (job_ids(report), report["refused"]) == (["away", "once"], 1)
+    assert store.dead_ids(EMAIL) == [refused["delivery_id"]]
+    report = replay_dead(store, EMAIL, {**wish, "provider": "smtp"})
+    assert (report["replayed"], report["refused"]) == ([], 0)
+    report = replay_dead(store, EMAIL, {**wish, "spare_refused": False})
+    assert (job_ids(report), report["refused"]) == (["wrong"], 0)
+
+
+def test_what_is_dead_can_be_looked_at_and_stays_so(store: DeliveryStore, clock: FakeClock) -> None:
+    kill(store, "a", faults=("server",))
+    clock.advance(1)
+    kill(store, "b", faults=("refused",))
+    clock.advance(1)
+    kill(store, "c", domain=QR)
+    found_dead = find_dead(store, EMAIL, {"domain": TURKIC, "spare_refused": True})
+    assert [delivery["job_id"] for delivery in found_dead["dead"]] == ["a"]
+    assert [delivery["job_id"] for delivery in found_dead["refused"]] == ["b"]
+    assert [delivery["job_id"] for delivery in find_dead(store, EMAIL, {})["dead"]] == ["a", "b", "c"]
+    assert store.sizes(EMAIL) == {"waiting": 0, "dead": 3}

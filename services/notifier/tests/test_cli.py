@@ -159,7 +159,8 @@ def test_the_doctor_finds_every_fault(
     assert run(["doctor"], settings_for(own_server.url, tmp_path)) == 1
     good, redis, provider = capsys.readouterr().out.splitlines()
     assert good == "ok     The settings are complete; the notifier will listen to every domain."
-    assert redis.startswith("fault  Redis cannot be used: ")
+    assert redis.startswith("fault  Redis cannot be used. Redis does not answer: ")
+    assert redis.endswith("Is REDIS_URL right?")
     assert provider.startswith("fault  The Maildir cannot be written: ")
 
 
@@ -175,6 +176,9 @@ def test_explain_tells_the_story_of_a_job(
     assert text.startswith("Job j1 of turkic:\n\nRun 1 succeeded at ")
     assert "Mail to anna@example.com" in text
     assert "  Sent at " in text
+    # As `jobs list` prints it.
+    assert run(["explain", "turkic/j1"], environ) == 0
+    assert capsys.readouterr().out == text
 
 
 def test_explain_tells_of_the_digest(
@@ -196,12 +200,27 @@ def test_explain_tells_of_the_digest(
     assert all("\n  Sent at " in text for text in told)
 
 
-@pytest.mark.parametrize("domain", ["Turkic", "turkic"])
 def test_explain_says_what_it_cannot_do(
-    own_server: OwnServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], domain: str
+    own_server: OwnServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["explain", domain, "j1"], settings_for(own_server.url, tmp_path)) == 1
-    assert capsys.readouterr().err.startswith("notifier: ")
+    assert run(["explain", "Turkic", "j1"], settings_for(own_server.url, tmp_path)) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("notifier: domain: ")
+    assert "REDIS_URL" not in told
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["explain turkic/j1", "replay --domain turkic", "replay --list", "undecodable", "undecodable --clear"],
+)
+def test_where_redis_does_not_answer_its_address_is_asked_for(
+    own_server: OwnServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    assert run(command.split(), settings_for(own_server.url, tmp_path)) == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("notifier: Redis does not answer: ")
+    assert told.err.endswith("refused. Is REDIS_URL right?\n")
 
 
 def test_explain_needs_no_provider_and_says_when_there_is_nothing(
@@ -262,7 +281,7 @@ def test_a_key_that_is_refused_opens_the_circuit_and_is_shown_nowhere(
     assert key not in stored + told + metrics + notifier.log.read_text("utf-8")
 
 
-@pytest.mark.parametrize("arguments", [[], ["dance"], ["explain", "turkic"]])
+@pytest.mark.parametrize("arguments", [[], ["dance"], ["explain", "turkic"], ["explain", "turkic/"]])
 def test_wrong_arguments_are_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         run(arguments, {})

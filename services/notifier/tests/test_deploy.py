@@ -138,6 +138,11 @@ def test_the_readme_tells_of_every_alert_and_of_no_other() -> None:
     assert told == alert_names()
 
 
+def test_every_alert_leads_to_its_part_of_the_readme() -> None:
+    anchors = re.findall(r"^ +runbook_url: deploy/README.md#(.*)$", ALERTS.read_text("utf-8"), re.MULTILINE)
+    assert anchors == [name.lower() for name in alert_names()]
+
+
 def test_every_reason_of_readyz_is_on_the_readme() -> None:
     text = " ".join(README.read_text("utf-8").split())
     for reason in (

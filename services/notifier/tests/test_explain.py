@@ -139,6 +139,16 @@ def test_how_the_job_ended_is_told() -> None:
     assert "Run 1 failed with an error in its input. The notifier heard" in told(silent)
 
 
+def test_a_cancelled_job_is_not_told_as_one_that_failed() -> None:
+    cancelled = delivery()
+    cancelled["state"], cancelled["reason"] = "skipped", "job_cancelled"
+    cancelled["facts"]["message"] = "cancelled"
+    text = told(cancelled)
+    assert "\nRun 1 was cancelled at 2026-01-02 11:59:59 UTC. The notifier heard of it at" in text
+    assert "fail" not in text
+    assert "  Not sent, because the job was cancelled.\n" in text
+
+
 def test_a_message_of_a_job_cannot_write_lines_of_the_story() -> None:
     forged = delivery()
     forged["facts"]["message"] = "x\n  Sent at noon."
@@ -157,6 +167,25 @@ def test_a_mail_that_was_skipped() -> None:
     assert "out of mail ($.context: expected object, found array)." in told(skipped)
     del skipped["reason"]
     assert "because nobody knows why" in told(skipped)
+
+
+def test_channels_that_nobody_knows_are_named() -> None:
+    """Whoever wrote `mail` for `email` hears nothing else of it."""
+    skipped = delivery()
+    skipped["state"], skipped["reason"] = "skipped", "not_requested"
+    job = snapshot("failed")
+    assert "name only" not in told(skipped, job=job)
+    job["fields"] = {"notifications": '{"mail": {"enabled": true, "on": ["FAILURE"]}}'}
+    assert (
+        "  Not sent, because nobody asked for a mail.\n"
+        "  The job's notifications name only: mail (known: email).\n"
+        "  Nothing more happens"
+    ) in told(skipped, job=job)
+    assert "name only" not in told(skipped)
+    job["fields"] = {"notifications": '{"a\\n  Sent": 1, "b": 1, "c": 1, "d": 1, "e": 1, "f": 1, "g": 1}'}
+    assert "name only: a\\n  Sent, b, c, d, e and 2 more (known: email)." in told(skipped, job=job)
+    skipped["reason"] = "opted_out"
+    assert "name only" not in told(skipped, job=job)
 
 
 def test_a_mail_that_was_given_up_can_be_replayed() -> None:
@@ -223,6 +252,17 @@ def test_a_replay_is_told() -> None:
     assert "  Replayed by hand at 2026-01-02 12:00:00 UTC; given up before: it was refused." in told(found)
     found["replays"] = [{"at": NOON, "was": ""}]
     assert "given up before: no reason." in told(found)
+
+
+def test_attempts_and_replays_are_told_in_the_order_of_their_time() -> None:
+    found: Delivery = {**delivery(), "attempts": [note("timeout"), note("sent")]}
+    found["attempts"][1]["at"] = NOON + timedelta(hours=3)
+    found["replays"] = [{"at": NOON + timedelta(hours=2), "was": "it was refused"}]
+    assert [line.split(" UTC")[0] for line in told(found).splitlines()[5:8]] == [
+        "  Attempt at 2026-01-02 12:00:01",
+        "  Replayed by hand at 2026-01-02 14:00:00",
+        "  Attempt at 2026-01-02 15:00:00",
+    ]
 
 
 def gathered(state: Literal["gathered", "sent", "dead"] = "gathered") -> tuple[Delivery, Delivery]:

@@ -38,6 +38,9 @@ RECORD_FIELDS: Final = (
     "attempt_count",
 )
 
+KNOWN_CHANNELS: Final = tuple(NotificationIntent.__annotations__)
+"""What a job's `notifications` may name to any effect; anything else there is left out."""
+
 _RUN = re.compile(r"[1-9][0-9]{0,8}")
 
 
@@ -132,6 +135,20 @@ def read_intent(snapshot: JobSnapshot) -> JobIntent:
     except DecodeError as error:
         raise IntentError("invalid_notifications", str(error)) from None
     return intent
+
+
+def only_unknown_channels(snapshot: JobSnapshot) -> list[str]:
+    """Return what a job's `notifications` name if none of it is known here, such as a misspelt channel.
+
+    Returns:
+        The names as they stand there; none if one is known, if nothing is named, or if it cannot be read.
+    """
+    try:
+        declared = _json(snapshot["fields"], "notifications")
+    except DecodeError:
+        return []
+    names = [*declared] if isinstance(declared, dict) else []
+    return [] if any(name in KNOWN_CHANNELS for name in names) else names
 
 
 def subscriber_of(intent: JobIntent, event_user_id: int) -> str:

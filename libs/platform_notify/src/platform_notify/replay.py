@@ -16,11 +16,28 @@ class ReplayWish(TypedDict):
         delivery_id: this one alone; if it was gathered into a digest, the whole digest.
         domain: those about jobs of this domain.
         provider: those that were last given to this provider.
+        spare_refused: whether to leave those out that the provider refused for themselves. Sent again they
+            would be refused again, and too many of these cost a sender its good name.
     """
 
     delivery_id: NotRequired[str]
     domain: NotRequired[JobDomain]
     provider: NotRequired[str]
+    spare_refused: NotRequired[bool]
+
+
+class DeadReport(TypedDict):
+    """What is dead and fits a wish.
+
+    Attributes:
+        dead: what a replay would bring back, by when it was given up, oldest first.
+        refused: what fits but for `spare_refused`, in the same order.
+        unreadable: how many dead ones have a record that cannot be read; they stay dead.
+    """
+
+    dead: list[Delivery]
+    refused: list[Delivery]
+    unreadable: int
 
 
 class ReplayReport(TypedDict):
@@ -29,21 +46,23 @@ class ReplayReport(TypedDict):
     Attributes:
         replayed: these are due now.
         unsure: how many of them may have been delivered before.
+        refused: how many were left out because of `spare_refused`.
         unreadable: how many dead ones have a record that cannot be read; they stay dead.
     """
 
     replayed: list[Delivery]
     unsure: int
+    refused: int
     unreadable: int
 
 
-def replay_dead(store: DeliveryStore, channel: str, wish: ReplayWish) -> ReplayReport:
-    """Make dead deliveries due again, their attempts counted anew.
+def find_dead(store: DeliveryStore, channel: str, wish: ReplayWish) -> DeadReport:
+    """Find what `replay_dead` would bring back; changes nothing.
 
     Raises:
-        RedisUnavailableError: Redis does not answer. What was replayed before stays so.
+        RedisUnavailableError: Redis does not answer.
     """
-    report: ReplayReport = {"replayed": [], "unsure": 0, "unreadable": 0}
+    report: DeadReport = {"dead": [], "refused": [], "unreadable": 0}
     wanted = _whole(store, wish.get("delivery_id"))
     for delivery_id in store.dead_ids(channel):
         if delivery_id != (wanted or delivery_id):
@@ -53,10 +72,32 @@ def replay_dead(store: DeliveryStore, channel: str, wish: ReplayWish) -> ReplayR
         except DecodeError:
             report["unreadable"] += 1
             continue
-        if delivery is not None and _fits(delivery, wish) and store.replay(delivery):
-            report["replayed"].append(delivery)
-            report["unsure"] += "unsure" in delivery
+        if delivery is None or not _fits(delivery, wish):
+            continue
+        spared = wish.get("spare_refused", False) and was_refused(delivery)
+        report["refused" if spared else "dead"].append(delivery)
     return report
+
+
+def replay_dead(store: DeliveryStore, channel: str, wish: ReplayWish) -> ReplayReport:
+    """Make dead deliveries due again, their attempts counted anew.
+
+    Raises:
+        RedisUnavailableError: Redis does not answer. What was replayed before stays so.
+    """
+    found = find_dead(store, channel, wish)
+    replayed = [delivery for delivery in found["dead"] if store.replay(delivery)]
+    return {
+        "replayed": replayed,
+        "unsure": sum("unsure" in delivery for delivery in replayed),
+        "refused": len(found["refused"]),
+        "unreadable": found["unreadable"],
+    }
+
+
+def was_refused(dead: Delivery) -> bool:
+    """Tell whether the provider refused a mail for itself when it was tried last, such as a wrong address."""
+    return any(note["result"] == "refused" for note in dead.get("attempts", [])[-1:])
 
 
 def _whole(store: DeliveryStore, delivery_id: str | None) -> str | None:

@@ -1,4 +1,4 @@
-"""`notifier run`, `doctor`, `explain DOMAIN JOB_ID`, `replay`, `undecodable` and `preview`."""
+"""`notifier run`, `doctor`, `explain DOMAIN/JOB_ID`, `replay`, `undecodable` and `preview`."""
 
 import argparse
 import os
@@ -16,14 +16,14 @@ from platform_notify.circuit import Circuit
 from platform_notify.deliveries import EMAIL
 from platform_notify.delivery_store import DeliveryStore
 from platform_notify.intent import load_snapshot
-from platform_notify.replay import replay_dead
+from platform_notify.replay import find_dead, replay_dead
 from platform_notify.sample_mails import write_samples
 from platform_notify.undecodable_store import UNDECODABLE_KEY, UNKNOWN_KEY, UndecodableStore
 
-from notifier.doctor import examine
+from notifier.doctor import examine, tell_fault
 from notifier.explain import explain_job
 from notifier.kept_messages import tell_kept, tell_kept_as_json
-from notifier.replay import ReplayOptions, tell_replay, wish_of
+from notifier.replay import ReplayOptions, tell_dead, tell_replay, wish_of
 from notifier.settings import (
     MAIL_PROVIDERS,
     NotifierSettings,
@@ -49,52 +49,15 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         0 if all is well (for `run`: after SIGTERM or Ctrl-C), 1 if something could not be done, 2 if the
         settings or the arguments are wrong.
     """
-    parser = argparse.ArgumentParser(prog="notifier", description="Sends a mail when a job has ended.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("run", help="hear outcomes and send mails until SIGTERM or Ctrl-C")
-    commands.add_parser("doctor", help="try settings, Redis and the mail provider; sends nothing")
-    explain = commands.add_parser("explain", help="tell what became of the mails about a job")
-    explain.add_argument("domain", metavar="DOMAIN")
-    explain.add_argument("job_id", metavar="JOB_ID")
-    replay = commands.add_parser("replay", help="send mails after all that were given up")
-    replay.add_argument("delivery", metavar="DELIVERY_ID", nargs="?", help="this one; explain shows its id")
-    replay.add_argument("--domain", dest="of_domain", help="all about jobs of this domain")
-    replay.add_argument("--provider", choices=MAIL_PROVIDERS, help="all last given to this provider")
-    undecodable = commands.add_parser(
-        "undecodable", help="show the last messages that were passed over because nobody could decode them"
-    )
-    undecodable.add_argument("--unknown", action="store_true", help="those of a type that nobody here knows")
-    undecodable.add_argument("--json", action="store_true", help="one JSON object a line")
-    undecodable.add_argument("--clear", action="store_true", help="forget them after they were shown")
-    preview = commands.add_parser("preview", help="write sample mails as text and HTML; needs no settings")
-    preview.add_argument("folder", metavar="FOLDER", type=Path, help="where to")
-    options = parser.parse_args(arguments, _Options())
-    if options.command == "preview":
-        return _preview(options.folder)
-    chosen = (options.delivery, options.of_domain, options.provider)
-    if options.command == "replay" and chosen == (None, None, None):
-        sys.stderr.write("notifier: say which: DELIVERY_ID, --domain or --provider\n")
-        return EXIT_SETTINGS
+    options = _parse(arguments)
     try:
-        match options.command:
-            case "explain":
-                return _explain(read_operator_settings(environ), options.domain, options.job_id)
-            case "replay":
-                chosen_by: ReplayOptions = {
-                    "delivery": options.delivery,
-                    "domain": options.of_domain,
-                    "provider": options.provider,
-                }
-                return _replay(read_operator_settings(environ), chosen_by)
-            case "undecodable":
-                return _undecodable(read_operator_settings(environ), options)
-            case "doctor":
-                return _doctor(read_settings(environ))
-            case _:
-                return _run(read_settings(environ))
+        return _carry_out(options, environ)
     except SettingsError as error:
         sys.stderr.write(f"notifier: the settings are wrong.\n{error}\n")
         return EXIT_SETTINGS
+    except PlatformError as error:
+        sys.stderr.write(f"notifier: {tell_fault(error)}\n")
+        return EXIT_FAULT
 
 
 class _Options(argparse.Namespace):
@@ -105,9 +68,59 @@ class _Options(argparse.Namespace):
     delivery: str | None = None
     of_domain: str | None = None
     provider: str | None = None
+    refused: bool
+    list_only: bool
     unknown: bool
     json: bool
     clear: bool
+
+
+def _parse(arguments: Sequence[str]) -> _Options:
+    parser = argparse.ArgumentParser(prog="notifier", description="Sends a mail when a job has ended.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("run", help="hear outcomes and send mails until SIGTERM or Ctrl-C")
+    commands.add_parser("doctor", help="try settings, Redis and the mail provider; sends nothing")
+    explain = commands.add_parser("explain", help="tell what became of the mails about a job")
+    explain.add_argument("domain", metavar="DOMAIN/JOB_ID", help="the job; or DOMAIN and JOB_ID apart")
+    explain.add_argument("job_id", metavar="JOB_ID", nargs="?", default="", help=argparse.SUPPRESS)
+    replay = commands.add_parser("replay", help="send mails after all that were given up")
+    replay.add_argument("delivery", metavar="DELIVERY_ID", nargs="?", help="this one; explain shows its id")
+    replay.add_argument("--domain", dest="of_domain", help="all about jobs of this domain")
+    replay.add_argument("--provider", choices=MAIL_PROVIDERS, help="all last given to this provider")
+    replay.add_argument("--refused", action="store_true", help="also what it refused for a fault of the mail")
+    replay.add_argument(
+        "--list", action="store_true", dest="list_only", help="only show what was given up; sends nothing"
+    )
+    undecodable = commands.add_parser(
+        "undecodable", help="show the last messages that were passed over because nobody could decode them"
+    )
+    undecodable.add_argument("--unknown", action="store_true", help="those of a type that nobody here knows")
+    undecodable.add_argument("--json", action="store_true", help="one JSON object a line")
+    undecodable.add_argument("--clear", action="store_true", help="forget them after they were shown")
+    preview = commands.add_parser("preview", help="write sample mails as text and HTML; needs no settings")
+    preview.add_argument("folder", metavar="FOLDER", type=Path, help="where to")
+    options = parser.parse_args(arguments, _Options())
+    if options.command == "explain" and not options.job_id:
+        options.domain, _, options.job_id = options.domain.partition("/")
+        if not options.job_id:
+            explain.error("say which job: DOMAIN/JOB_ID")
+    return options
+
+
+def _carry_out(options: _Options, environ: Mapping[str, str]) -> int:
+    match options.command:
+        case "preview":
+            return _preview(options.folder)
+        case "explain":
+            return _explain(read_operator_settings(environ), options.domain, options.job_id)
+        case "replay":
+            return _replay_or_list(options, environ)
+        case "undecodable":
+            return _undecodable(read_operator_settings(environ), options)
+        case "doctor":
+            return _doctor(read_settings(environ))
+        case _:
+            return _run(read_settings(environ))
 
 
 def _preview(folder: Path) -> int:
@@ -151,46 +164,60 @@ def _doctor(settings: NotifierSettings) -> int:
 
 
 def _explain(settings: OperatorSettings, name: str, job_id: str) -> int:
-    try:
-        domain = job_domain(name)
-        redis, clock = connect_redis(settings["redis_url"]), SystemClock()
-        store = DeliveryStore(redis, clock)
-        deliveries = store.of_job(domain, job_id)
-        digests = store.digests_of(deliveries)
-        job = load_snapshot(redis, domain, job_id)
-        circuit = Circuit(redis, settings["provider"], clock).state()
-    except PlatformError as error:
-        sys.stderr.write(f"notifier: {error}\n")
-        return EXIT_FAULT
+    domain = job_domain(name)
+    redis, clock = connect_redis(settings["redis_url"]), SystemClock()
+    store = DeliveryStore(redis, clock)
+    deliveries = store.of_job(domain, job_id)
+    digests = store.digests_of(deliveries)
+    job = load_snapshot(redis, domain, job_id)
+    circuit = Circuit(redis, settings["provider"], clock).state()
     for line in explain_job(domain, job_id, deliveries, job, circuit, digests):
         sys.stdout.write(f"{line}\n")
     return 0 if deliveries or job is not None else EXIT_FAULT
 
 
+def _replay_or_list(options: _Options, environ: Mapping[str, str]) -> int:
+    chosen: ReplayOptions = {
+        "delivery": options.delivery,
+        "domain": options.of_domain,
+        "provider": options.provider,
+        "refused": options.refused,
+    }
+    if options.list_only:
+        return _list_dead(read_operator_settings(environ), chosen)
+    if (options.delivery, options.of_domain, options.provider) == (None, None, None):
+        sys.stderr.write(
+            "notifier: say which: DELIVERY_ID, --domain or --provider; --list shows what was given up\n"
+        )
+        return EXIT_SETTINGS
+    return _replay(read_operator_settings(environ), chosen)
+
+
 def _replay(settings: OperatorSettings, options: ReplayOptions) -> int:
-    try:
-        redis = connect_redis(settings["redis_url"])
-        # What is due by this machine's clock alone might be due for the notifiers only much later.
-        store = DeliveryStore(redis, make_clock(redis))
-        report = replay_dead(store, EMAIL, wish_of(options))
-    except PlatformError as error:
-        sys.stderr.write(f"notifier: {error}\n")
-        return EXIT_FAULT
-    for line in tell_replay(report):
+    redis = connect_redis(settings["redis_url"])
+    # What is due by this machine's clock alone might be due for the notifiers only much later.
+    clock = make_clock(redis)
+    circuit = Circuit(redis, settings["provider"], clock).state()
+    report = replay_dead(DeliveryStore(redis, clock), EMAIL, wish_of(options))
+    for line in tell_replay(report, settings["provider"], circuit):
+        sys.stdout.write(f"{line}\n")
+    return 0
+
+
+def _list_dead(settings: OperatorSettings, options: ReplayOptions) -> int:
+    store = DeliveryStore(connect_redis(settings["redis_url"]), SystemClock())
+    report = find_dead(store, EMAIL, wish_of(options))
+    for line in tell_dead(report):
         sys.stdout.write(f"{line}\n")
     return 0
 
 
 def _undecodable(settings: OperatorSettings, options: _Options) -> int:
     key = UNKNOWN_KEY if options.unknown else UNDECODABLE_KEY
-    try:
-        store = UndecodableStore(connect_redis(settings["redis_url"]), SystemClock())
-        kept = store.latest(key)
-        for line in tell_kept_as_json(kept) if options.json else tell_kept(key, kept):
-            sys.stdout.write(f"{line}\n")
-        if options.clear:
-            store.clear(key)
-    except PlatformError as error:
-        sys.stderr.write(f"notifier: {error}\n")
-        return EXIT_FAULT
+    store = UndecodableStore(connect_redis(settings["redis_url"]), SystemClock())
+    kept = store.latest(key)
+    for line in tell_kept_as_json(kept) if options.json else tell_kept(key, kept):
+        sys.stdout.write(f"{line}\n")
+    if options.clear:
+        store.clear(key)
     return 0

@@ -5,6 +5,7 @@ from typing import TypedDict
 
 from platform_core.errors import PlatformError
 from platform_notify.providers.base import MailProvider
+from platform_workers.errors import RedisUnavailableError
 from platform_workers.event_subscriber import known_domains
 from platform_workers.redis import RedisClient
 
@@ -33,8 +34,15 @@ def examine(settings: NotifierSettings, redis: RedisClient, provider: MailProvid
         with_jobs = ", ".join(known_domains(redis).values()) or "none yet"
         yield {"good": True, "sentence": f"Redis answers; domains with jobs: {with_jobs}."}
     except PlatformError as error:
-        yield {"good": False, "sentence": f"Redis cannot be used: {error}"}
+        yield {"good": False, "sentence": f"Redis cannot be used. {tell_fault(error)}"}
     try:
         yield {"good": True, "sentence": provider.check()}
     except PlatformError as error:
         yield {"good": False, "sentence": str(error)}
+
+
+def tell_fault(error: PlatformError) -> str:
+    """Say what was wrong, and where Redis does not answer what to look at first."""
+    if isinstance(error, RedisUnavailableError):
+        return f"Redis does not answer: {str(error).rstrip('.')}. Is REDIS_URL right?"
+    return str(error)

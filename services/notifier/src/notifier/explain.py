@@ -6,13 +6,14 @@ happens next.
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from operator import itemgetter
 from typing import Final
 
 from platform_core.job_events import JobDomain
 from platform_notify.circuit import CircuitState
 from platform_notify.decision import SKIP_WORDS, Layer
-from platform_notify.deliveries import MAX_ATTEMPT_NOTES, AttemptNote, Delivery
-from platform_notify.intent import JobSnapshot
+from platform_notify.deliveries import MAX_ATTEMPT_NOTES, AttemptNote, Delivery, ReplayNote
+from platform_notify.intent import KNOWN_CHANNELS, JobSnapshot, only_unknown_channels
 from platform_notify.providers.base import ErrorClass
 from platform_notify.retry import GIVE_UP_AFTER
 
@@ -33,6 +34,9 @@ FAULT_WORDS: Final[Mapping[ErrorClass, str]] = {
     "auth": "the provider refuses the account",
     "unexpected": "something unforeseen went wrong",
 }
+
+MAX_CHANNELS: Final = 5
+"""How many unknown channels of a job are named."""
 
 _ENDS: Final = frozenset({"completed", "failed", "cancelled"})
 
@@ -62,11 +66,14 @@ def explain_job(
     yield f"Job {job_id} of {domain}:"
     for delivery in deliveries:
         yield ""
-        yield from explain_delivery(delivery, circuit, digests.get(delivery.get("digest", "")))
+        yield from explain_delivery(delivery, circuit, digests.get(delivery.get("digest", "")), job)
 
 
 def explain_delivery(
-    delivery: Delivery, circuit: CircuitState, digest: Delivery | None = None
+    delivery: Delivery,
+    circuit: CircuitState,
+    digest: Delivery | None = None,
+    job: JobSnapshot | None = None,
 ) -> Iterator[str]:
     """Tell line by line what became of one delivery.
 
@@ -74,8 +81,9 @@ def explain_delivery(
         delivery: the delivery.
         circuit: that of the provider the settings name.
         digest: the one that tells of it, if it was gathered into one that is still known.
+        job: the job's record; None if there is none.
     """
-    yield f"{_end(delivery)} The notifier heard of it at {_time(delivery['created_at'])}."
+    yield f"{_end(delivery)} The notifier heard of it at {utc(delivery['created_at'])}."
     yield f"  Mail to {delivery['recipient'] or 'nobody'}, delivery {delivery['delivery_id']}."
     wanted = "not to send it" if delivery["state"] == "skipped" else "to send it"
     yield f"  It was decided {wanted}. That came from {LAYER_WORDS[delivery['layer']]}."
@@ -83,18 +91,17 @@ def explain_delivery(
         yield from (f"  {line}" for line in _told_in_digest(delivery, digest, circuit))
         return
     yield from (f"  {line}" for line in _tries(delivery))
-    yield from (f"  {line}" for line in _standing(delivery, circuit))
+    yield from (f"  {line}" for line in _standing(delivery, circuit, job))
 
 
 def _tries(delivery: Delivery) -> Iterator[str]:
-    """Tell every attempt, and what a person did."""
+    """Tell every attempt, and what a person did, in the order in which it happened."""
     notes = delivery.get("attempts", [])
     if len(notes) == MAX_ATTEMPT_NOTES:
         yield f"Only the last {MAX_ATTEMPT_NOTES} attempts are kept:"
-    for note in notes:
-        yield _attempt(note)
-    for replay in delivery.get("replays", []):
-        yield f"Replayed by hand at {_time(replay['at'])}; given up before: {replay['was'] or 'no reason'}."
+    steps = [(note["at"], _attempt(note)) for note in notes]
+    steps += [(replay["at"], _replay(replay)) for replay in delivery.get("replays", [])]
+    yield from (line for _, line in sorted(steps, key=itemgetter(0)))
     interrupted = delivery.get("interrupted", 0)
     if interrupted:
         times = "once" if interrupted == 1 else f"{interrupted} times"
@@ -119,9 +126,12 @@ def _end(delivery: Delivery) -> str:
     facts = delivery["facts"]
     ended = "succeeded" if delivery["event"] == "SUCCESS" else "failed"
     finished_at = facts["finished_at"]
-    at = "" if finished_at is None else f" at {_time(finished_at)}"
+    at = "" if finished_at is None else f" at {utc(finished_at)}"
     if facts["event"] == "SUCCESS":
         return f"Run {delivery['run']} {ended}{at}."
+    if delivery.get("reason") == "job_cancelled":
+        # Its event is that of a failure, but nothing was wrong with the job.
+        return f"Run {delivery['run']} was cancelled{at}."
     fault = "an error in its input" if facts["error_kind"] == "user" else "an error of the system"
     said = f" {facts['message']!r}" if facts["message"] else ""
     return f"Run {delivery['run']} {ended}{at} with {fault}{':' if said else ''}{said}."
@@ -140,46 +150,57 @@ def _why_nothing(job: JobSnapshot | None) -> str:
     )
 
 
-def _standing(delivery: Delivery, circuit: CircuitState) -> Iterator[str]:
+def _standing(delivery: Delivery, circuit: CircuitState, job: JobSnapshot | None = None) -> Iterator[str]:
     """Say where the delivery stands and what happens next."""
     settled_at = delivery.get("settled_at", delivery["created_at"])
     match delivery["state"]:
         case "sent":
             ids = ", ".join(delivery.get("message_ids", []))
-            yield f"Sent at {_time(settled_at)}. The provider took it{f' as {ids}' if ids else ''}."
+            yield f"Sent at {utc(settled_at)}. The provider took it{f' as {ids}' if ids else ''}."
             yield "Nothing more happens."
         case "dead":
-            yield f"Given up at {_time(settled_at)}: {delivery['detail']}."
+            yield f"Given up at {utc(settled_at)}: {delivery['detail']}."
             yield from _how_to_replay(delivery)
         case "skipped":
             reason = SKIP_WORDS[delivery["reason"]] if "reason" in delivery else "nobody knows why"
             detail = f" ({delivery['detail']})" if delivery["detail"] else ""
             yield f"Not sent, because {reason}{detail}."
+            if delivery.get("reason") == "not_requested" and job is not None:
+                yield from _named_in_vain(only_unknown_channels(job))
             yield "Nothing more happens; a mail that was not wanted cannot be replayed."
         case _:
             yield from _waiting(delivery, circuit)
+
+
+def _named_in_vain(channels: list[str]) -> Iterator[str]:
+    """Say what the job's notifications name if it is nothing that is known, such as a misspelt word."""
+    if channels:
+        # Written as Python does, without the quotes: a submitter may have put anything there.
+        names = ", ".join(f"{name[:64]!r}"[1:-1] for name in channels[:MAX_CHANNELS])
+        more = f" and {len(channels) - MAX_CHANNELS} more" if len(channels) > MAX_CHANNELS else ""
+        yield f"The job's notifications name only: {names}{more} (known: {', '.join(KNOWN_CHANNELS)})."
 
 
 def _waiting(delivery: Delivery, circuit: CircuitState) -> Iterator[str]:
     due_at = delivery.get("due_at", delivery["created_at"])
     if "claim" in delivery:
         yield "It is being sent at this moment."
-        yield f"Should its notifier have died, another one takes it up after {_time(due_at)}."
+        yield f"Should its notifier have died, another one takes it up after {utc(due_at)}."
     elif circuit["state"] == "open":
-        since = f" since {_time(circuit['opened_at'])}" if "opened_at" in circuit else ""
+        since = f" since {utc(circuit['opened_at'])}" if "opened_at" in circuit else ""
         why = circuit.get("why", "no reason given")
         yield f"Not sent yet. The provider refuses the account{since}: {why}"
         yield "It waits until the account is mended, however long that takes. One mail a minute tries."
     elif "held_until" in delivery and "first_attempt_at" not in delivery:
         yield (
             "Not sent yet. A mail of this kind went to this address just before, so it waits for others"
-            f" until {_time(due_at)} and leaves then, by itself or with them."
+            f" until {utc(due_at)} and leaves then, by itself or with them."
         )
     else:
-        yield f"Not sent yet; the next attempt is due at {_time(due_at)}."
+        yield f"Not sent yet; the next attempt is due at {utc(due_at)}."
         if "first_attempt_at" in delivery:
             until = delivery["first_attempt_at"] + GIVE_UP_AFTER
-            yield f"If that fails too it is tried again, and given up after {_time(until)}."
+            yield f"If that fails too it is tried again, and given up after {utc(until)}."
     if "unsure" in delivery:
         yield "It may have been delivered before, although nobody could say so."
 
@@ -192,7 +213,7 @@ def _how_to_replay(delivery: Delivery) -> Iterator[str]:
 
 
 def _attempt(note: AttemptNote) -> str:
-    where = f"Attempt at {_time(note['at'])} through {note['provider']}, {note['duration_ms']} ms"
+    where = f"Attempt at {utc(note['at'])} through {note['provider']}, {note['duration_ms']} ms"
     if note["result"] == "sent":
         return f"{where}: sent. It answered: {note['detail'] or 'nothing'}."
     doubt = " It may have been delivered all the same." if note["ambiguous"] else ""
@@ -200,5 +221,10 @@ def _attempt(note: AttemptNote) -> str:
     return f"{where}: failed ({note['result']}), {fault}: {note['detail']}.{doubt}"
 
 
-def _time(moment: datetime) -> str:
+def _replay(replay: ReplayNote) -> str:
+    return f"Replayed by hand at {utc(replay['at'])}; given up before: {replay['was'] or 'no reason'}."
+
+
+def utc(moment: datetime) -> str:
+    """Say a moment to the second."""
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
