@@ -55,7 +55,7 @@ LOG_START: Final = "0-0"
 READ_BYTES: Final = 4 * 1024 * 1024
 """About how many bytes of a log are read at once. Only a single entry may be longer."""
 
-_LOG_ROOM: Final = load_script(SCRIPTS, "log_room")
+_LOG_ROOM: Final = load_script(SCRIPTS, "stream_facts", "log_room")
 _NEW: Final = "new"
 
 CONFIRMATION_SECONDS: Final = 5.0

@@ -1,5 +1,5 @@
 -- Tell how many of the next entries of some logs a reader may ask for at once, so that no single reply holds
--- more bytes than it should: anybody can append an entry of any length.
+-- more bytes than it should: anybody can append an entry of any length (with stream_facts.lua in front).
 --   KEYS     the logs (streams)
 --   ARGV     the group, "new" or the id from which on to look at what is unfinished, at most how many
 --            entries, at most how many bytes of each log
@@ -8,10 +8,7 @@ local group, from, limit, bytes = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(
 
 local function last_delivered(log)
   for _, flat in ipairs(redis.call('XINFO', 'GROUPS', log)) do
-    local found = {}
-    for i = 1, #flat, 2 do
-      found[flat[i]] = flat[i + 1]
-    end
+    local found = facts(flat)
     if found['name'] == group then
       return found['last-delivered-id']
     end

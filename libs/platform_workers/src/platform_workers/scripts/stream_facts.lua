@@ -1,5 +1,5 @@
--- Shared part: what is known of a stream, and the order of entry ids. Joined in front of the scripts that ask
--- whether a durable log was trimmed.
+-- Shared part: what is known of a stream, and the order of entry ids. Joined in front of the scripts that read
+-- durable logs or ask whether one was trimmed.
 
 local function facts(flat)
   local found = {}
