@@ -1,5 +1,6 @@
 """The adapter's contract, run on the fake and on the real server alike."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from platform_workers.redis import RedisClient, connect, run_in_transaction
 from platform_workers.redis_replies import entries_of, mapping_of, text_of
 from platform_workers.testing import EmbeddedRedis, FakeRedis
 from platform_workers.testing.embedded_redis import free_port
+
+PUT = Script("put", "redis.call('SET', KEYS[1], ARGV[1]) return {'done'}")
 
 
 def test_strings_come_back_as_text(redis: RedisClient) -> None:
@@ -164,23 +167,21 @@ def test_a_script_that_returns_nested_lists_is_refused(redis: RedisClient) -> No
 
 
 def test_a_transaction_writes_all_or_nothing(redis: RedisClient) -> None:
-    script = Script("put", "redis.call('SET', KEYS[1], ARGV[1]) return {'done'}")
-    with run_in_transaction(redis, {"script": script, "keys": ["k"], "args": ["v"]}) as transaction:
+    with run_in_transaction(redis, {"script": PUT, "keys": ["k"], "args": ["v"]}) as transaction:
         transaction.pipeline.set("other", "x")
         assert redis.get("k") is None
     assert transaction.reply == ["done"]
     assert (redis.get("k"), redis.get("other")) == ("v", "x")
     with (
         pytest.raises(ZeroDivisionError),
-        run_in_transaction(redis, {"script": script, "keys": ["k"], "args": ["w"]}),
+        run_in_transaction(redis, {"script": PUT, "keys": ["k"], "args": ["w"]}),
     ):
         raise ZeroDivisionError
     assert redis.get("k") == "v"
 
 
 def test_a_transaction_is_dropped_whole_if_its_key_is_there(redis: RedisClient) -> None:
-    script = Script("put", "redis.call('SET', KEYS[1], ARGV[1]) return {'done'}")
-    call: ScriptCall = {"script": script, "keys": ["k"], "args": ["v"]}
+    call: ScriptCall = {"script": PUT, "keys": ["k"], "args": ["v"]}
     with run_in_transaction(redis, call, unless="k") as first:
         first.pipeline.set("other", "x")
     with run_in_transaction(redis, call, unless="k") as second:
@@ -190,8 +191,7 @@ def test_a_transaction_is_dropped_whole_if_its_key_is_there(redis: RedisClient) 
 
 
 def test_a_transaction_is_dropped_whole_if_its_key_comes_into_being_meanwhile(redis: RedisClient) -> None:
-    script = Script("put", "redis.call('SET', KEYS[1], ARGV[1]) return {'done'}")
-    call: ScriptCall = {"script": script, "keys": ["k"], "args": ["v"]}
+    call: ScriptCall = {"script": PUT, "keys": ["k"], "args": ["v"]}
     with run_in_transaction(redis, call, unless="k") as transaction:
         transaction.pipeline.set("other", "x")
         redis.set("k", "another's")
@@ -222,6 +222,40 @@ def test_a_server_that_is_gone_is_unavailable(free_server: EmbeddedRedis) -> Non
     free_server.stop()
     with pytest.raises(RedisUnavailableError):
         client.get("anything")
+
+
+def test_a_server_that_takes_no_writes_is_unavailable(real_redis: RedisClient) -> None:
+    """Too few replicas, or a full disk: the vendor's client knows these only as refused commands."""
+    call: ScriptCall = {"script": PUT, "keys": ["k"], "args": ["v"]}
+    real_redis.connection.config_set("min-replicas-to-write", "1")
+    try:
+        with pytest.raises(RedisUnavailableError, match="^NOREPLICAS"):
+            real_redis.set("k", "v")
+        with pytest.raises(RedisUnavailableError, match="^NOREPLICAS"):
+            real_redis.run_script(call)
+        with (
+            pytest.raises(RedisUnavailableError, match="NOREPLICAS"),
+            run_in_transaction(real_redis, call) as transaction,
+        ):
+            transaction.pipeline.set("other", "v")
+    finally:
+        real_redis.connection.config_set("min-replicas-to-write", "0")
+    assert real_redis.keys("*") == []
+
+
+def test_a_word_in_the_text_makes_no_outage_of_a_refused_command(redis: RedisClient) -> None:
+    text = "return redis.error_reply('ERR the shop is BUSY today')"
+    with pytest.raises(RedisCommandError, match="BUSY"):
+        redis.run_script({"script": Script("shop", text), "keys": [], "args": []})
+
+
+def test_a_server_that_says_nothing_is_given_up_in_time() -> None:
+    """It takes the connection, as one that is stopped or stuck does, and no more."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        host, port = silent.getsockname()
+        client = connect(f"redis://{host}:{port}", answer_seconds=0.05)
+        with pytest.raises(RedisUnavailableError, match="[Tt]imeout"):
+            client.ping()
 
 
 def test_a_deleted_entry_is_left_out_of_what_is_taken_over(redis: RedisClient) -> None:

@@ -250,14 +250,20 @@ def test_a_worker_that_loses_redis_is_followed_by_another() -> None:
     assert waits == [1.0, 1.0]
 
 
-def test_a_worker_outlives_a_server_that_is_full(plant: Plant, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("setting", "ill", "well"),
+    [pytest.param("maxmemory", "1mb", "0", id="full"), pytest.param("min-replicas-to-write", "1", "0", id="alone")],
+)
+def test_a_worker_outlives_a_server_that_takes_nothing(
+    plant: Plant, tmp_path: Path, setting: str, ill: str, well: str
+) -> None:
     """It ended, and its job with it."""
     plant.allow_time(60)
     job_id = plant.submit("wait", folder=str(tmp_path))
     connection = plant.redis.connection
     with plant.worker() as process:
         wait_until((tmp_path / "running").exists)
-        connection.config_set("maxmemory", "1mb")
+        connection.config_set(setting, ill)
         try:
             with pytest.raises(RedisUnavailableError):
                 plant.redis.set("one more", "x")
@@ -265,7 +271,7 @@ def test_a_worker_outlives_a_server_that_is_full(plant: Plant, tmp_path: Path) -
             process.join(5)
             assert process.exitcode is None
         finally:
-            connection.config_set("maxmemory", "0")
+            connection.config_set(setting, well)
         (tmp_path / "go on").touch()
         assert plant.wait_for_outcome(job_id)["status"] == "completed"
 

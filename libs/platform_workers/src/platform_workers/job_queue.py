@@ -16,9 +16,8 @@ from rq.command import send_stop_job_command
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import Job, JobStatus
 
-from platform_workers.errors import RedisUnavailableError
 from platform_workers.lua_scripts import ScriptCall
-from platform_workers.redis import REDIS_UNAVAILABLE, RedisClient, run_in_transaction
+from platform_workers.redis import RedisClient, run_in_transaction, translated_errors
 
 ATTEMPT_FUNCTION: Final = "platform_workers.rq_harness.run_attempt"
 
@@ -153,13 +152,11 @@ class RqJobQueue:
 
     def withdraw(self, name: AttemptName) -> None:
         """Remove the attempt from RQ where it waits; where it runs, tell its worker to stop it."""
-        try:
+        with translated_errors():
             for queue in (self._queue, self._low_queue):
                 job = queue.fetch_job(attempt_id(name))
                 if job is not None:
                     self._withdraw(job)
-        except REDIS_UNAVAILABLE as error:
-            raise RedisUnavailableError(str(error)) from error
 
     def _withdraw(self, job: Job) -> None:
         status = job.get_status(refresh=False)

@@ -5,6 +5,7 @@ reply is narrowed by a check (`redis_replies`), so that no untyped value leaves 
 two errors: `RedisUnavailableError` (try again later) and `RedisCommandError` (Redis answered and refused).
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,9 @@ from typing import Final, Self
 
 from redis import Redis
 from redis.client import Pipeline, PubSub
+from redis.exceptions import (
+    ClusterDownError as _ClusterDownError,
+)
 from redis.exceptions import (
     ConnectionError as _ConnectionError,
 )
@@ -53,7 +57,7 @@ from platform_workers.redis_replies import (
     texts_of,
 )
 
-SOCKET_SECONDS = 30.0
+ANSWER_SECONDS: Final = 30.0
 """How long an answer may take before the connection counts as dead; longer than any blocking read."""
 
 # Bound once with a plain type: the vendor's exception classes take untyped arguments.
@@ -61,23 +65,33 @@ _NO_CONNECTION: type[Exception] = _ConnectionError
 _NO_ANSWER: type[Exception] = _TimeoutError
 _READ_ONLY: type[Exception] = _ReadOnlyError
 _FULL: type[Exception] = _OutOfMemoryError
-REDIS_UNAVAILABLE = (_NO_CONNECTION, _NO_ANSWER, _READ_ONLY, _FULL)
-"""What the vendor's client raises when Redis does not answer or takes nothing; for code around RQ, which
-passes them on."""
+_SLOT_DOWN: type[Exception] = _ClusterDownError
+_UNAVAILABLE: Final = (_NO_CONNECTION, _NO_ANSWER, _READ_ONLY, _FULL, _SLOT_DOWN)
+# These have no class of their own in the vendor's client: the disk does not take what must be saved, too few
+# replicas are there, a script of somebody else runs on and on. In a transaction the command stands before it.
+_UNAVAILABLE_WORD: Final = re.compile(r"(?:^|error: )(?:MISCONF|NOREPLICAS|BUSY) ")
 _NO_SCRIPT: type[Exception] = _NoScriptError
 _WATCHED_KEY_CHANGED: type[Exception] = _WatchError
 _ANY_FAULT: type[Exception] = _RedisError
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
-    """Turn the vendor's exceptions into this library's two."""
+def translated_errors() -> Iterator[None]:
+    """Turn the vendor's errors into this library's two; for code around RQ, which passes them on.
+
+    Raises:
+        RedisUnavailableError: Redis does not answer or takes nothing.
+        RedisCommandError: Redis answered and refused a command.
+    """
     try:
         yield
-    except REDIS_UNAVAILABLE as error:
+    except _UNAVAILABLE as error:
         raise RedisUnavailableError(str(error)) from error
     except _ANY_FAULT as error:
-        raise RedisCommandError(str(error)) from error
+        text = str(error)
+        if _UNAVAILABLE_WORD.search(text):
+            raise RedisUnavailableError(text) from error
+        raise RedisCommandError(text) from error
 
 
 class Subscription:
@@ -96,7 +110,7 @@ class Subscription:
         Raises:
             RedisUnavailableError: Redis does not answer.
         """
-        with _translated():
+        with translated_errors():
             if channels:
                 self._pubsub.subscribe(*channels)
             if patterns:
@@ -108,7 +122,7 @@ class Subscription:
         Raises:
             RedisUnavailableError: The connection is gone; calling again reconnects and subscribes anew.
         """
-        with _translated():
+        with translated_errors():
             message: dict[str, object] | None = self._pubsub.get_message(
                 ignore_subscribe_messages=True, timeout=timeout
             )
@@ -150,13 +164,13 @@ class RedisClient:
 
     def now(self) -> datetime:
         """Return the server's time (UTC)."""
-        with _translated():
+        with translated_errors():
             seconds, micros = self._connection.time()
         return datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=micros)
 
     def ping(self) -> None:
         """Return when Redis answers."""
-        with _translated():
+        with translated_errors():
             self._connection.ping()
 
     def close(self) -> None:
@@ -167,30 +181,30 @@ class RedisClient:
 
     def get(self, key: str) -> str | None:
         """Return the string at `key`, or None."""
-        with _translated():
+        with translated_errors():
             value = self._connection.get(key)
         return None if value is None else text_of(value)
 
     def set(self, key: str, value: str, *, expire_seconds: int | None = None) -> None:
         """Store a string, with a time to live in seconds where one is given."""
-        with _translated():
+        with translated_errors():
             self._connection.set(key, value, ex=expire_seconds)
 
     def delete(self, *keys: str) -> int:
         """Delete keys; return how many there were."""
-        with _translated():
+        with translated_errors():
             return self._connection.delete(*keys)
 
     def ttl(self, key: str) -> int:
         """Seconds a key still lives; -1 without a limit, -2 when there is no such key."""
-        with _translated():
+        with translated_errors():
             return self._connection.ttl(key)
 
     def keys(self, pattern: str) -> list[str]:
         """Every key that matches, by SCAN. For tests and tools: its cost grows with the whole store."""
         cursor, found = 0, list[str]()
         while True:
-            with _translated():
+            with translated_errors():
                 reply: object = self._connection.scan(cursor, pattern, 1000)
             position, names = items_of(reply)
             found.extend(texts_of(names))
@@ -202,13 +216,13 @@ class RedisClient:
 
     def hgetall(self, key: str) -> dict[str, str]:
         """Return the whole hash; empty when there is none."""
-        with _translated():
+        with translated_errors():
             value = self._connection.hgetall(key)
         return mapping_of(value)
 
     def hmget(self, key: str, fields: Sequence[str]) -> dict[str, str]:
         """Return those of the named fields that a hash has."""
-        with _translated():
+        with translated_errors():
             values: object = self._connection.hmget(key, list(fields))
         return {
             field: text_of(value)
@@ -219,14 +233,14 @@ class RedisClient:
     def hset(self, key: str, fields: Mapping[str, str]) -> None:
         """Set fields of a hash, keeping the others."""
         mapping: dict[FieldT, EncodableT] = dict(fields.items())
-        with _translated():
+        with translated_errors():
             self._connection.hset(key, mapping=mapping)
 
     # -- lists --------------------------------------------------------------------------------------
 
     def lrange(self, key: str, start: int, stop: int) -> list[str]:
         """Return a list's entries between two positions, both included; -1 is the last."""
-        with _translated():
+        with translated_errors():
             value: object = self._connection.lrange(key, start, stop)
         return texts_of(value)
 
@@ -234,56 +248,56 @@ class RedisClient:
 
     def sadd(self, key: str, *members: str) -> None:
         """Add members to a set."""
-        with _translated():
+        with translated_errors():
             self._connection.sadd(key, *members)
 
     def smembers(self, key: str) -> list[str]:
         """Return a set's members, sorted."""
-        with _translated():
+        with translated_errors():
             value: object = self._connection.smembers(key)
         return sorted(texts_of(value))
 
     def scard(self, key: str) -> int:
         """Return how many members a set has."""
-        with _translated():
+        with translated_errors():
             return self._connection.scard(key)
 
     def zadd(self, key: str, scores: Mapping[str, float]) -> None:
         """Add members to a sorted set, or move them to a new score."""
         mapping: dict[str, EncodableT] = {**scores}
-        with _translated():
+        with translated_errors():
             self._connection.zadd(key, mapping)
 
     def zrem(self, key: str, *members: str) -> int:
         """Remove members from a sorted set; return how many were there."""
-        with _translated():
+        with translated_errors():
             return self._connection.zrem(key, *members)
 
     def zcard(self, key: str) -> int:
         """Return how many members a sorted set has."""
-        with _translated():
+        with translated_errors():
             return self._connection.zcard(key)
 
     def zcount(self, key: str, low: float, high: float) -> int:
         """Return how many members of a sorted set have a score within `low` and `high`."""
-        with _translated():
+        with translated_errors():
             return self._connection.zcount(key, low, high)
 
     def zscore(self, key: str, member: str) -> float | None:
         """Return a member's score, or None."""
-        with _translated():
+        with translated_errors():
             value: float | None = self._connection.zscore(key, member)
         return value
 
     def zrange(self, key: str, start: int, stop: int, *, newest_first: bool = False) -> list[str]:
         """Return members by rank, lowest score first unless `newest_first`."""
-        with _translated():
+        with translated_errors():
             value: object = self._connection.zrange(key, start, stop, desc=newest_first)
         return texts_of(value)
 
     def zrange_by_score(self, key: str, low: float, high: float, *, limit: int) -> list[str]:
         """Return at most `limit` members with a score within `low` and `high`, lowest first."""
-        with _translated():
+        with translated_errors():
             value: object = self._connection.zrangebyscore(key, low, high, start=0, num=limit)
         return texts_of(value)
 
@@ -299,7 +313,7 @@ class RedisClient:
             offset: How many of them to pass over.
             limit: At most how many to return.
         """
-        with _translated():
+        with translated_errors():
             value: object = self._connection.zrangebyscore(
                 key, low, high, start=offset, num=limit, withscores=True
             )
@@ -310,7 +324,7 @@ class RedisClient:
 
     def publish(self, channel: str, data: str | bytes) -> int:
         """Publish to a channel; return how many clients heard it."""
-        with _translated():
+        with translated_errors():
             return self._connection.publish(channel, data)
 
     def subscription(self) -> Subscription:
@@ -320,12 +334,12 @@ class RedisClient:
     def xadd(self, key: str, fields: Mapping[str, str], *, max_length: int) -> str:
         """Append to a stream kept at about `max_length` entries; return the entry's id."""
         mapping: dict[FieldT, EncodableT] = dict(fields.items())
-        with _translated():
+        with translated_errors():
             return text_of(self._connection.xadd(key, mapping, maxlen=max_length, approximate=True))
 
     def xrange(self, key: str, start: str = "-", stop: str = "+", *, limit: int = 1000) -> list[StreamEntry]:
         """Return entries between two ids, oldest first."""
-        with _translated():
+        with translated_errors():
             value: object = self._connection.xrange(key, start, stop, count=limit)
         return entries_of(value)
 
@@ -338,7 +352,7 @@ class RedisClient:
             start: Id after which the group reads; "0" is the beginning.
         """
         try:
-            with _translated():
+            with translated_errors():
                 return self._connection.xgroup_create(key, group, id=start, mkstream=True)
         except RedisCommandError as error:
             if "BUSYGROUP" in str(error):
@@ -360,7 +374,7 @@ class RedisClient:
         positions: dict[bytes | str | memoryview, int | bytes | str | memoryview] = dict.fromkeys(
             streams, ">"
         )
-        with _translated():
+        with translated_errors():
             value: object = self._connection.xreadgroup(
                 group, consumer, positions, count=limit, block=block_ms
             )
@@ -372,7 +386,7 @@ class RedisClient:
 
     def xack(self, key: str, group: str, *entry_ids: str) -> None:
         """Acknowledge entries: the group is done with them."""
-        with _translated():
+        with translated_errors():
             self._connection.xack(key, group, *entry_ids)
 
     def xautoclaim(
@@ -383,7 +397,7 @@ class RedisClient:
         Returns:
             The id to go on from ("0-0" when all were looked at) and the entries taken.
         """
-        with _translated():
+        with translated_errors():
             value: object = self._connection.xautoclaim(
                 key, group, consumer, min_idle_ms, start_id=start, count=limit
             )
@@ -393,7 +407,7 @@ class RedisClient:
     def xgroup_state(self, key: str, group: str) -> GroupState | None:
         """Return how far a group is, or None when there is no such stream or group."""
         try:
-            with _translated():
+            with translated_errors():
                 value: object = self._connection.xinfo_groups(key)
         except RedisCommandError:
             return None
@@ -413,7 +427,7 @@ class RedisClient:
     def xgroup_readers(self, key: str, group: str) -> list[GroupReader]:
         """Return the consumers of a group; none when there is no such stream or group."""
         try:
-            with _translated():
+            with translated_errors():
                 value: object = self._connection.xinfo_consumers(key, group)
         except RedisCommandError:
             return []
@@ -427,7 +441,7 @@ class RedisClient:
 
     def xgroup_forget(self, key: str, group: str, consumer: str) -> None:
         """Remove a consumer from a group, and with it what it has not acknowledged."""
-        with _translated():
+        with translated_errors():
             self._connection.xgroup_delconsumer(key, group, consumer)
 
     # -- scripts ------------------------------------------------------------------------------------
@@ -435,7 +449,7 @@ class RedisClient:
     def run_script(self, call: ScriptCall) -> list[str]:
         """Run a script in one round trip; every script of the project returns a flat list of texts."""
         script, arguments = call["script"], [*call["keys"], *call["args"]]
-        with _translated():
+        with translated_errors():
             try:
                 reply: object = self._connection.evalsha(script.sha, len(call["keys"]), *arguments)
             except _NO_SCRIPT:
@@ -444,22 +458,27 @@ class RedisClient:
         return texts_of(reply)
 
 
-def connect(url: str) -> RedisClient:
+def connect(url: str, *, answer_seconds: float = ANSWER_SECONDS) -> RedisClient:
     """Return a client for `url` (redis://, rediss:// or unix://). Nothing is sent before the first command.
 
     A command whose connection breaks is not sent again by itself: it may have been carried out, and only the
     caller knows whether a repeat does harm. Bytes stay bytes on the connection, as RQ requires.
+
+    Args:
+        url: where the server is.
+        answer_seconds: how long an answer may take before the connection counts as dead. Longer than any
+            blocking read; a program that has none, and somebody who waits, takes less.
     """
     options: dict[str, float] = {
         "socket_connect_timeout": 5.0,
-        "socket_timeout": SOCKET_SECONDS,
+        "socket_timeout": answer_seconds,
         "health_check_interval": 30,
         "protocol": 2,
     }
     if not url.startswith("unix:"):
         # A socket of this machine has no such thing, and the vendor's class for it refuses the word.
         options["socket_keepalive"] = True
-    with _translated():
+    with translated_errors():
         return RedisClient(from_url(url, **options))
 
 
@@ -500,7 +519,7 @@ def run_in_transaction(
         RedisUnavailableError: Redis did not answer; nothing was written, or all of it.
         RedisCommandError: Redis refused a command.
     """
-    with _translated(), client.connection.pipeline(transaction=True) as pipeline:
+    with translated_errors(), client.connection.pipeline(transaction=True) as pipeline:
         is_there = False
         if unless is not None:
             # Watched first and looked at afterwards: what changes in between is noticed at the end.

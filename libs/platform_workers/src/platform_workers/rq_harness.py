@@ -37,7 +37,7 @@ from platform_workers.horse import die_with_parent, stop_horse, stoppable
 from platform_workers.job_context import new_token
 from platform_workers.job_queue import RqJobQueue, low_queue_name
 from platform_workers.job_record_store import JobRecordStore
-from platform_workers.redis import REDIS_UNAVAILABLE, RedisClient, connect
+from platform_workers.redis import RedisClient, connect, translated_errors
 from platform_workers.rq_queue import Intake, PlatformQueue
 from platform_workers.rq_scheduler import PlatformScheduler
 from platform_workers.server_clock import ServerClock
@@ -65,7 +65,6 @@ RESTART_PAUSE_SECONDS: Final = 1.0
 """Pause before a worker that lost Redis begins again."""
 
 
-_REDIS_AWAY: Final = (*REDIS_UNAVAILABLE, RedisUnavailableError)
 
 
 class WorkerConfig(TypedDict):
@@ -275,8 +274,9 @@ class PlatformWorker(Worker):
     @contextmanager
     def _enduring_outages(self) -> Iterator[None]:
         try:
-            yield
-        except _REDIS_AWAY as error:
+            with translated_errors():
+                yield
+        except RedisUnavailableError as error:
             self._platform_log.warning("worker.redis_away", error=str(error))
 
     def _settle_abandoned(self, job: Job, kind: type[BaseException], _error: object, _trace: object) -> None:
@@ -378,8 +378,9 @@ def work_until_stopped(
     while True:
         worker = next_worker()
         try:
-            worker.work_on(burst=burst)
-        except _REDIS_AWAY as error:
+            with translated_errors():
+                worker.work_on(burst=burst)
+        except RedisUnavailableError as error:
             logger.warning("worker.redis_away", error=str(error))
         if burst or worker.stop_requested:
             logger.info("worker.stopped")

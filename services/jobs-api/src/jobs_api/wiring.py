@@ -2,7 +2,7 @@
 
 import tempfile
 from pathlib import Path
-from typing import TypedDict
+from typing import Final, TypedDict
 from uuid import uuid4
 
 from litestar import Litestar
@@ -36,6 +36,9 @@ from jobs_api.object_store import FileStore, open_file_store
 from jobs_api.registry import FILES, LEFTOVER_AGE, make_registry
 from jobs_api.settings import AccessSettings, ApiSettings, LogSettings, WorkerSettings
 
+ANSWER_SECONDS: Final = 5.0
+"""How long the API waits for an answer of Redis: somebody waits for its own. No command of it blocks."""
+
 
 class Api(TypedDict):
     """The API, ready to be served.
@@ -67,7 +70,7 @@ def build_api(settings: ApiSettings) -> Api:
     Raises:
         ObjectStoreError: the object store can't be opened.
     """
-    redis = connect(settings["redis_url"])
+    redis = connect(settings["redis_url"], answer_seconds=ANSWER_SECONDS)
     store = open_file_store(settings["object_store_url"], new_id=new_file_id)
     return assemble_api(
         redis,

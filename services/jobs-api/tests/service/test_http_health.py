@@ -1,14 +1,20 @@
 """Liveness, readiness, and what is answered while Redis is away or an address is wrong."""
 
+import socket
+from pathlib import Path
+
 import pytest
 from fakeredis import FakeServer
+from litestar.testing import TestClient
 from platform_core.json_values import decode_json
 from platform_workers.redis import RedisClient
 from platform_workers.testing import FakeLogger, FakeRedis
-from service_kit import Service, json_of, running_api
+from service_kit import Service, json_of, running_api, upload
 
+from jobs_api import wiring
 from jobs_api.http.problems import problem_of
 from jobs_api.object_store import FileStore
+from jobs_api.settings import read_api_settings
 
 
 def test_the_process_is_alive(service: Service) -> None:
@@ -52,6 +58,33 @@ def test_without_redis_the_answer_is_a_503_that_says_when_to_come_back(files: Fi
     assert ready.status_code == 503
     assert "Redis does not answer" in str(json_of(ready)["reason"])
     assert alive.status_code == 200
+
+
+def test_a_redis_that_is_silent_is_not_waited_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that stands still takes the connection and says nothing: each request was held for half a minute."""
+    assert wiring.ANSWER_SECONDS <= 5
+    monkeypatch.setattr(wiring, "ANSWER_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        environ = {"REDIS_URL": "redis://{}:{}".format(*silent.getsockname())}
+        with TestClient(wiring.build_api(read_api_settings(environ, tmp_path))["app"]) as client:
+            answer = client.get("/v1/jobs/files/x")
+    assert answer.status_code == 503
+    assert json_of(answer)["type"] == "urn:jobs-api:redis-away"
+
+
+def test_a_redis_that_takes_no_writes_is_a_503_too(service: Service, redis: RedisClient) -> None:
+    """Its disk is full, or too few replicas are there; reading goes on."""
+    job = {"job_type": "csv.row_count", "payload": {"file_id": upload(service)}, "user_id": 1}
+    redis.connection.config_set("min-replicas-to-write", "1")
+    try:
+        answer = service["http"].post("/v1/jobs", json=job)
+        reading = service["http"].get("/v1/jobs")
+    finally:
+        redis.connection.config_set("min-replicas-to-write", "0")
+    assert (answer.status_code, reading.status_code) == (503, 200)
+    assert service["http"].post("/v1/jobs", json=job).status_code == 201
 
 
 def test_the_root_leads_a_browser_to_the_page_and_is_nothing_to_programs(service: Service) -> None:
