@@ -22,7 +22,7 @@ from platform_core.logging import get_logger
 from platform_notify.deliveries import EMAIL
 from platform_notify.delivery_store import RECORD_PREFIX, DeliveryStore, Settlement
 from platform_notify.intake import Intake
-from platform_workers.event_subscriber import EventLog
+from platform_workers.event_log import EventLog
 from platform_workers.redis import RedisClient
 from platform_workers.testing import EmbeddedRedis
 

@@ -26,7 +26,7 @@ from platform_core.job_events import (
     make_completed_event,
 )
 from platform_core.job_types import job_key
-from platform_workers.event_subscriber import DOMAINS_KEY
+from platform_workers.domains import DOMAINS_KEY
 from platform_workers.redis import RedisClient
 from platform_workers.testing import EmbeddedRedis
 from platform_workers.testing.invalid_messages import TEN_MEGABYTES, InvalidMessage, invalid_messages

@@ -14,7 +14,7 @@ from platform_core.job_events import (
 )
 from platform_core.json_values import JsonValue, encode_json
 from platform_core.notifications import EventWord
-from platform_workers.event_subscriber import Heard
+from platform_workers.event_messages import Heard
 from platform_workers.redis import RedisClient
 
 from platform_notify.deliveries import EMAIL, NewDelivery, delivery_id_of

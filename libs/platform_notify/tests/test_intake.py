@@ -23,7 +23,8 @@ from platform_core.job_events import (
     make_progress_event,
 )
 from platform_core.json_values import JsonValue, encode_json
-from platform_workers.event_subscriber import EventLog, Heard
+from platform_workers.event_log import EventLog
+from platform_workers.event_messages import Heard
 from platform_workers.job_context import JobContext, make_job_context
 from platform_workers.job_record_store import JobRecordStore
 from platform_workers.redis import RedisClient

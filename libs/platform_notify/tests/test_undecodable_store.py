@@ -3,7 +3,7 @@
 from pipeline_kit import NOON, keys_without_ttl
 from platform_core.clock import to_iso
 from platform_core.json_values import encode_json
-from platform_workers.event_subscriber import Unknown, undecodable
+from platform_workers.event_messages import Unknown, undecodable
 from platform_workers.redis import RedisClient
 from platform_workers.testing import FakeClock
 

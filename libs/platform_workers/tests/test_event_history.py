@@ -9,9 +9,9 @@ from platform_core.job_events import (
     make_completed_event,
 )
 
+from platform_workers.domains import DOMAINS_KEY
 from platform_workers.errors import RedisUnavailableError
 from platform_workers.event_history import EventHistory, HistoryPage
-from platform_workers.event_subscriber import DOMAINS_KEY
 from platform_workers.redis import RedisClient
 from platform_workers.testing import FakeRedis
 

@@ -3,7 +3,7 @@
 import pytest
 from platform_core.job_events import DIGITS, TURKIC, JobDomain
 
-from platform_workers.event_subscriber import read_message
+from platform_workers.event_messages import read_message
 from platform_workers.testing.invalid_messages import InvalidMessage, completed_event, invalid_messages
 
 CASES = [

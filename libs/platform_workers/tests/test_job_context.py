@@ -19,7 +19,7 @@ from platform_workers.job_record_store import JobRecordStore
 from platform_workers.job_store import read_log
 from platform_workers.job_transitions import GUARD_EXPIRED, guard_attempt, guard_lease
 from platform_workers.redis import RedisClient
-from platform_workers.redis_replies import LiveMessage
+from platform_workers.redis.replies import LiveMessage
 from platform_workers.testing import FakeClock, FakeRedis
 
 

@@ -7,7 +7,8 @@ from platform_core.clock import Clock, to_millis
 from platform_core.event_families import KnownEventV1
 from platform_core.job_events import default_events_channel, default_events_log, job_domain
 
-from platform_workers.event_subscriber import DOMAINS_KEY, EventLog, LogEntry
+from platform_workers.domains import DOMAINS_KEY
+from platform_workers.event_log import EventLog, LogEntry
 from platform_workers.finished_jobs import finished_since
 from platform_workers.job_context import JobContext, make_job_context
 from platform_workers.log_gaps import SWEEP_MARGIN_MS, LogGap, find_gap, is_covered

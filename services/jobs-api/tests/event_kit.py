@@ -15,7 +15,7 @@ from platform_core.job_events import (
     make_started_event,
 )
 from platform_core.json_values import JsonObject, decode_json
-from platform_workers.event_subscriber import Message
+from platform_workers.event_messages import Message
 from platform_workers.job_context import JobContext, make_job_context
 from platform_workers.redis import RedisClient
 from service_kit import Service, wait_until

@@ -30,7 +30,7 @@ from platform_core.json_values import JsonValue, encode_json
 from platform_notify.deliveries import EMAIL
 from platform_notify.delivery_store import RETENTION
 from platform_notify.intake import IntakeConfig
-from platform_workers.event_subscriber import Heard
+from platform_workers.event_messages import Heard
 from platform_workers.job_context import JobContext, make_job_context
 from platform_workers.job_record_store import JobRecordStore
 from platform_workers.redis import RedisClient

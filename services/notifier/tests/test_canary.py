@@ -6,9 +6,9 @@ import pytest
 from notifier_kit import completed, heard, publish
 from platform_core.job_events import DIGITS, TURKIC
 from platform_workers.errors import RedisUnavailableError
-from platform_workers.event_subscriber import LiveEvents
+from platform_workers.live_events import LiveEvents
 from platform_workers.redis import RedisClient, Subscription
-from platform_workers.redis_replies import LiveMessage
+from platform_workers.redis.replies import LiveMessage
 from platform_workers.testing import FakeClock
 from typing_extensions import override
 

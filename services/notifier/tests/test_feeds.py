@@ -10,7 +10,9 @@ from platform_notify.delivery_store import DeliveryStore
 from platform_notify.intake import Intake, Taken
 from platform_notify.undecodable_store import UNKNOWN_KEY, UndecodableStore
 from platform_workers.errors import RedisUnavailableError
-from platform_workers.event_subscriber import EventLog, Heard, LiveEvents, Message, undecodable
+from platform_workers.event_log import EventLog
+from platform_workers.event_messages import Heard, Message, undecodable
+from platform_workers.live_events import LiveEvents
 from platform_workers.redis import RedisClient
 from platform_workers.testing import FakeClock, FakeLogger, FakeRedis
 from typing_extensions import override

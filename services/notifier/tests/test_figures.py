@@ -11,9 +11,9 @@ from platform_notify.deliveries import EMAIL
 from platform_notify.delivery_store import DeliveryStore
 from platform_notify.intake import Intake
 from platform_workers.errors import RedisUnavailableError
-from platform_workers.event_subscriber import EventLog
+from platform_workers.event_log import EventLog
 from platform_workers.redis import RedisClient
-from platform_workers.redis_replies import GroupState
+from platform_workers.redis.replies import GroupState
 from platform_workers.testing import FakeClock, FakeLogger
 
 from notifier.figures import FigureReader, Figures

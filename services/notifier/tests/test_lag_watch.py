@@ -1,7 +1,7 @@
 """A log that is behind is told of only if it is not worked off."""
 
 from platform_core.job_events import DIGITS, TURKIC
-from platform_workers.redis_replies import GroupState
+from platform_workers.redis.replies import GroupState
 
 from notifier.lag_watch import LAG_LIMIT, LAG_WINDOW, LagWatch
 

@@ -12,8 +12,9 @@ from platform_notify.delivery_store import DeliveryStore
 from platform_notify.intake import Intake
 from platform_notify.undecodable_store import UndecodableStore
 from platform_workers.errors import RedisUnavailableError
-from platform_workers.event_subscriber import EventLog, LiveEvents
-from platform_workers.redis_replies import GroupState
+from platform_workers.event_log import EventLog
+from platform_workers.live_events import LiveEvents
+from platform_workers.redis.replies import GroupState
 from platform_workers.testing import FakeClock, FakeLogger, FakeRedis
 
 from notifier.canary import DEAF_SECONDS, Canary

@@ -13,7 +13,8 @@ from platform_notify.delivery_store import DeliveryStore
 from platform_notify.intake import Intake, Taken
 from platform_notify.undecodable_store import UndecodableStore
 from platform_workers.errors import RedisUnavailableError
-from platform_workers.event_subscriber import EventLog, Heard
+from platform_workers.event_log import EventLog
+from platform_workers.event_messages import Heard
 from platform_workers.redis import RedisClient
 from platform_workers.testing import EmbeddedRedis, FakeClock, FakeLogger
 from typing_extensions import override

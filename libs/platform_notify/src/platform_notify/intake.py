@@ -12,7 +12,7 @@ from urllib.parse import quote
 from platform_core.clock import Clock
 from platform_core.job_events import JobCompletedV1, JobFailedV1, is_completed
 from platform_core.logging import Logger
-from platform_workers.event_subscriber import Heard
+from platform_workers.event_messages import Heard
 from platform_workers.redis import RedisClient
 
 from platform_notify.decision import Decision, Layer, SkipReason, decide, skip

@@ -8,7 +8,7 @@ from typing import Final, TypedDict
 
 from platform_core.clock import Clock, to_iso
 from platform_core.json_values import JsonObject, decode_as, encode_json
-from platform_workers.event_subscriber import Undecodable, Unknown
+from platform_workers.event_messages import Undecodable, Unknown
 from platform_workers.lua_scripts import load_script
 from platform_workers.redis import RedisClient
 

@@ -18,17 +18,12 @@ from typing import Final, Literal, TypeAlias, TypedDict
 
 from platform_core.job_events import JobDomain, default_events_log
 
-from platform_workers.event_subscriber import (
-    LOG_START,
-    MAX_MESSAGE_BYTES,
-    READ_BYTES,
-    LogEntry,
-    known_domains,
-    read_entry,
-)
+from platform_workers.domains import known_domains
+from platform_workers.event_log import LOG_START, READ_BYTES, LogEntry, read_entry
+from platform_workers.event_messages import MAX_MESSAGE_BYTES
 from platform_workers.lua_scripts import SCRIPTS, load_script
 from platform_workers.redis import RedisClient
-from platform_workers.redis_replies import StreamEntry
+from platform_workers.redis.replies import StreamEntry
 
 _LOG_PAGE: Final = load_script(SCRIPTS, "stream_facts", "log_page")
 

@@ -30,7 +30,7 @@ from platform_workers.errors import (
     StaleAttemptError,
     TransitionRefusedError,
 )
-from platform_workers.event_subscriber import MAX_MESSAGE_BYTES
+from platform_workers.event_messages import MAX_MESSAGE_BYTES
 from platform_workers.lua_scripts import SCRIPTS, ScriptCall, load_script
 
 JOB_TRANSITION = load_script(SCRIPTS, "job_buckets", "job_index", "job_transition")

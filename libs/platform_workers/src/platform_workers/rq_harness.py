@@ -65,8 +65,6 @@ RESTART_PAUSE_SECONDS: Final = 1.0
 """Pause before a worker that lost Redis begins again."""
 
 
-
-
 class WorkerConfig(TypedDict):
     """What a worker process needs.
 

@@ -18,7 +18,8 @@ from platform_core.clock import Clock
 from platform_core.event_families import KnownEventV1
 from platform_core.job_events import JobDomain
 from platform_workers.event_history import HistoryPage
-from platform_workers.event_subscriber import LOG_START, LogEntry, Message
+from platform_workers.event_log import LOG_START, LogEntry
+from platform_workers.event_messages import Message
 from platform_workers.log_gaps import id_parts
 
 from jobs_api.event_positions import Positions
@@ -35,7 +36,7 @@ REMEMBERED: Final = 1000
 
 
 class LiveSource(Protocol):
-    """Where live events come from: `platform_workers.event_subscriber.LiveEvents`."""
+    """Where live events come from: `platform_workers.live_events.LiveEvents`."""
 
     def connect(self) -> None:
         """Subscribe, if it is not done already."""

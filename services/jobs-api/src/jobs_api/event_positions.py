@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 from platform_core.errors import DecodeError
 from platform_core.job_events import JobDomain, job_domain
-from platform_workers.event_subscriber import LOG_START
+from platform_workers.event_log import LOG_START
 from platform_workers.log_gaps import id_parts
 
 Positions: TypeAlias = Mapping[JobDomain, str]

@@ -7,7 +7,7 @@ from typing import Final, TypeAlias, TypedDict
 
 from platform_core.event_families import KnownEventV1
 from platform_core.job_events import JobDomain
-from platform_workers.event_subscriber import LOG_START, LogEntry
+from platform_workers.event_log import LOG_START, LogEntry
 from platform_workers.log_gaps import id_parts
 
 from jobs_api.event_feed import History

@@ -14,8 +14,8 @@ from platform_notify.preference_store import PreferenceStore
 from platform_notify.providers.secret import Secret
 from platform_notify.unsubscribe import UnsubscribeTokens
 from platform_workers.event_history import EventHistory
-from platform_workers.event_subscriber import LiveEvents
 from platform_workers.job_control import make_job_control
+from platform_workers.live_events import LiveEvents
 from platform_workers.redis import RedisClient, connect
 from platform_workers.rq_harness import WorkerConfig
 from platform_workers.submission import make_submitter

@@ -7,7 +7,8 @@ from event_kit import completed, message_of, new_job, progress, publish_only, ru
 from platform_core.job_events import TURKIC, JobDomain, default_events_log, job_domain
 from platform_workers.errors import RedisUnavailableError
 from platform_workers.event_history import EventHistory
-from platform_workers.event_subscriber import LiveEvents, Message
+from platform_workers.event_messages import Message
+from platform_workers.live_events import LiveEvents
 from platform_workers.redis import RedisClient
 from platform_workers.testing import FakeClock, FakeRedis
 from typing_extensions import override

@@ -10,7 +10,7 @@ from event_kit import completed, message_of, progress, started
 from platform_core.job_events import TURKIC
 from platform_workers.errors import RedisCommandError, RedisUnavailableError
 from platform_workers.event_history import EventHistory
-from platform_workers.event_subscriber import Message
+from platform_workers.event_messages import Message
 from platform_workers.testing import FakeClock, FakeLogger, FakeRedis
 from typing_extensions import override
 

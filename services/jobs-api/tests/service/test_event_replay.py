@@ -12,7 +12,7 @@ from hypothesis.strategies import SearchStrategy
 from platform_core.job_events import DIGITS, TURKIC, JobDomain, default_events_log
 from platform_workers.errors import RedisUnavailableError
 from platform_workers.event_history import EventHistory, HistoryPage
-from platform_workers.event_subscriber import LiveEvents
+from platform_workers.live_events import LiveEvents
 from platform_workers.redis import RedisClient
 from platform_workers.testing import FakeClock, FakeLogger, FakeRedis
 from typing_extensions import override

@@ -150,7 +150,7 @@ def test_what_the_log_has_lost_is_told_as_a_gap(service: Service, redis: RedisCl
     with listening(service, last_event_id=first) as stream:
         seen = next(stream)["id"]
         run_last(redis, FILES)
-        # The process itself has read it all: else it might meet the gap too, and tell live what the log has lost.
+        # The process itself has read it all: else it might meet the gap too, and tell what is lost live.
         up_to_last(stream)
     redis.connection.xtrim(default_events_log(FILES), maxlen=1, approximate=False)
     with listening(service, {"domain": "files"}, seen) as stream:

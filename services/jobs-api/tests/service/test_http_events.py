@@ -11,7 +11,7 @@ from fakeredis import FakeServer
 from platform_core.job_types import job_key
 from platform_core.json_values import JsonObject, decode_json
 from platform_workers.event_history import EventHistory
-from platform_workers.event_subscriber import LiveEvents
+from platform_workers.live_events import LiveEvents
 from platform_workers.redis import RedisClient
 from platform_workers.testing import EmbeddedRedis, FakeClock, FakeLogger, FakeRedis
 from service_kit import PATIENCE, Service, context_of, running_api, submit, wait_until
@@ -262,10 +262,10 @@ def test_who_follows_too_slowly_is_told_the_state_and_goes_on(redis: RedisClient
                     for _ in range(2):
                         redis.xadd("files:events:log", _last_entry(redis), max_length=100)
                     feed.look_soon()
-                    hub._tell([*feed.next(0), *feed.next(0)], feed.positions)
+                    hub._tell([*feed.next(PATIENCE), *feed.next(0)], feed.positions)
                 elif told == [None, "state", "state"]:
                     context.publish_failed("user", "bad row")
-                    hub._tell(feed.next(0), feed.positions)
+                    hub._tell(feed.next(PATIENCE), feed.positions)
         await hub.stop()
         return told
 

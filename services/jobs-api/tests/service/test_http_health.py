@@ -63,7 +63,7 @@ def test_without_redis_the_answer_is_a_503_that_says_when_to_come_back(files: Fi
 def test_a_redis_that_is_silent_is_not_waited_for_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that stands still takes the connection and says nothing: each request was held for half a minute."""
+    """One that stands still takes the connection and says nothing: requests were held for half a minute."""
     assert wiring.ANSWER_SECONDS <= 5
     monkeypatch.setattr(wiring, "ANSWER_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:

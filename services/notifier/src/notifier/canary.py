@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from platform_core.clock import Clock
 from platform_workers.errors import RedisUnavailableError
 from platform_workers.redis import RedisClient, Subscription
-from platform_workers.redis_replies import LiveMessage
+from platform_workers.redis.replies import LiveMessage
 from typing_extensions import override
 
 EVERY_SECONDS: Final = 5.0

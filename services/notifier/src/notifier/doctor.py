@@ -5,8 +5,8 @@ from typing import TypedDict
 
 from platform_core.errors import PlatformError
 from platform_notify.providers.base import MailProvider
+from platform_workers.domains import known_domains
 from platform_workers.errors import RedisUnavailableError
-from platform_workers.event_subscriber import known_domains
 from platform_workers.redis import RedisClient
 
 from notifier.settings import NotifierSettings

@@ -12,7 +12,9 @@ from platform_core.logging import Logger
 from platform_notify.intake import Intake, Taken
 from platform_notify.undecodable_store import UndecodableStore
 from platform_workers.errors import RedisUnavailableError
-from platform_workers.event_subscriber import EventLog, Heard, LiveEvents, LogEntry, Message
+from platform_workers.event_log import EventLog, LogEntry
+from platform_workers.event_messages import Heard, Message
+from platform_workers.live_events import LiveEvents
 from platform_workers.log_gaps import LogGap
 
 from notifier.metrics import Feed, Metrics

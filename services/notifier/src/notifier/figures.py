@@ -8,8 +8,8 @@ from platform_core.clock import Clock
 from platform_core.job_events import JobDomain
 from platform_notify.circuit import Circuit, CircuitState
 from platform_notify.delivery_store import DeliveryStore
-from platform_workers.event_subscriber import EventLog
-from platform_workers.redis_replies import GroupState
+from platform_workers.event_log import EventLog
+from platform_workers.redis.replies import GroupState
 
 
 class Figures(TypedDict):

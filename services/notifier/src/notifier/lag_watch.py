@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final, NotRequired, TypedDict
 
 from platform_core.job_events import JobDomain
-from platform_workers.redis_replies import GroupState
+from platform_workers.redis.replies import GroupState
 
 LAG_LIMIT: Final = 1000
 """So many unread entries are no reason to worry: they are read in seconds."""

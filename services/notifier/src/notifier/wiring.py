@@ -29,7 +29,8 @@ from platform_notify.sender import Sender, SenderConfig
 from platform_notify.undecodable_store import UndecodableStore
 from platform_notify.unsubscribe import UnsubscribeLinks, UnsubscribeTokens
 from platform_notify.writing import MailWriter
-from platform_workers.event_subscriber import EventLog, LiveEvents
+from platform_workers.event_log import EventLog
+from platform_workers.live_events import LiveEvents
 from platform_workers.redis import RedisClient, connect
 from platform_workers.server_clock import ServerClock
 

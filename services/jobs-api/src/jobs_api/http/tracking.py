@@ -14,7 +14,7 @@ from platform_core.errors import DecodeError
 from platform_core.event_codec import Int64
 from platform_core.job_events import JobDomain
 from platform_core.json_values import JsonObject, JsonValue, convert_as
-from platform_workers.event_subscriber import known_domains
+from platform_workers.domains import known_domains
 from platform_workers.job_listing import JobFilter, list_jobs
 from platform_workers.job_statistics import (
     WINDOWS,

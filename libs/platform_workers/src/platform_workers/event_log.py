@@ -1,14 +1,8 @@
-"""Hearing job events: live from the channels, and from the durable log so that nothing is missed.
+"""Reading the durable log, so that no outcome is missed.
 
-Pub/sub is at most once: what is published while nobody listens is gone. The log keeps what counts (started,
-completed, failed) until its consumer group has acknowledged it. Who must not miss an outcome reads both and
-handles a repeat as nothing new:
+It keeps what counts (started, completed, failed) until its consumer group has acknowledged it:
 
 ```python
-with LiveEvents(redis) as live:
-    live.connect()
-    heard = live.next(timeout=1.0)
-
 log = EventLog(redis, group="notifier", consumer="notifier-1", idle=stop.wait)
 for gap in log.gaps():            # the log was trimmed before it was read: ask the job store
     for entries in log.missed(gap):
@@ -18,37 +12,23 @@ entries = log.next(timeout=1.0)
 ...                               # handle them, then:
 log.acknowledge(entries)
 ```
-
-Every message comes out as one of three outcomes: an event, a well-formed message that nobody here knows
-(never an error), or one that cannot be decoded (with its bytes, for the operator).
 """
 
 import re
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
-from types import TracebackType
-from typing import Final, Literal, Self, TypeAlias, TypedDict, TypeVar
+from typing import Final, TypedDict, TypeVar
 
-from platform_core.errors import DecodeError, PlatformError, UnknownEventError
-from platform_core.event_families import KnownEventV1, decode_event
-from platform_core.job_events import JobDomain, default_events_channel, default_events_log, job_domain
+from platform_core.job_events import JobDomain, default_events_log
 
+from platform_workers.domains import known_domains
 from platform_workers.errors import RedisCommandError
+from platform_workers.event_messages import Message, read_message, undecodable
 from platform_workers.finished_jobs import FinishedJob, finished_since
 from platform_workers.log_gaps import SWEEP_MARGIN_MS, LogGap, find_gap, is_covered
 from platform_workers.lua_scripts import SCRIPTS, load_script
-from platform_workers.redis import RedisClient, Subscription
-from platform_workers.redis_replies import GroupReader, GroupState, LiveMessage, StreamEntry, bytes_of
-
-DOMAINS_KEY: Final = "platform:domains"
-"""The set that names every domain that has a job; kept by the script that moves jobs."""
-
-MAX_MESSAGE_BYTES: Final = 1024 * 1024
-"""A longer message is not decoded at all: no event comes near, and decoding it would hold up the others."""
-
-ALL_CHANNELS: Final = "*:events"
+from platform_workers.redis import RedisClient
+from platform_workers.redis.replies import GroupReader, GroupState, StreamEntry, bytes_of
 
 LOG_START: Final = "0-0"
 
@@ -58,52 +38,9 @@ READ_BYTES: Final = 4 * 1024 * 1024
 _LOG_ROOM: Final = load_script(SCRIPTS, "stream_facts", "log_room")
 _NEW: Final = "new"
 
-CONFIRMATION_SECONDS: Final = 5.0
-"""How long to wait for the server to confirm a subscription."""
-
 T = TypeVar("T")
 
 _RUN = re.compile(r"[1-9][0-9]{0,8}")
-
-
-class Heard(TypedDict):
-    """An event, and the domain on whose channel or log it came."""
-
-    kind: Literal["event"]
-    channel: str
-    domain: JobDomain
-    event: KnownEventV1
-
-
-class Unknown(TypedDict):
-    """A well-formed message of a family or a version nobody here knows. Not an error.
-
-    Attributes:
-        event_type: its `type`; at most 128 printable ASCII characters.
-        data: the message as it came.
-    """
-
-    kind: Literal["unknown"]
-    channel: str
-    event_type: str
-    data: bytes
-
-
-class Undecodable(TypedDict):
-    """A message that is no event.
-
-    Attributes:
-        reason: what is wrong with it; never a value out of it.
-        data: the message as it came.
-    """
-
-    kind: Literal["undecodable"]
-    channel: str
-    reason: str
-    data: bytes
-
-
-Message: TypeAlias = Heard | Unknown | Undecodable
 
 
 class LogEntry(TypedDict):
@@ -124,117 +61,6 @@ class LogEntry(TypedDict):
     run: int
     cancelled: bool
     message: Message
-
-
-def read_message(channel: str, domain: JobDomain, data: bytes) -> Message:
-    """Decode one message.
-
-    Args:
-        channel: where it came from, for the record.
-        domain: the domain whose channel that is; an event of another domain is undecodable.
-        data: the message as published.
-    """
-    if len(data) > MAX_MESSAGE_BYTES:
-        return undecodable(channel, f"longer than {MAX_MESSAGE_BYTES} bytes", data)
-    try:
-        event = decode_event(data)
-    except UnknownEventError as error:
-        return {"kind": "unknown", "channel": channel, "event_type": error.event_type, "data": data}
-    except DecodeError as error:
-        return undecodable(channel, str(error), data)
-    if event["type"].partition(".")[0] != domain:
-        return undecodable(channel, f"$.type: expected an event of the domain {domain}, found another", data)
-    return {"kind": "event", "channel": channel, "domain": domain, "event": event}
-
-
-def undecodable(channel: str, reason: str, data: bytes) -> Undecodable:
-    """Make the outcome of a message that is no event."""
-    return {"kind": "undecodable", "channel": channel, "reason": reason, "data": data}
-
-
-class LiveEvents:
-    """The events that are published from now on, on the channels of some domains or of all.
-
-    Args:
-        redis: the connection.
-        domains: whose events; empty for every domain, also those that begin later.
-    """
-
-    def __init__(self, redis: RedisClient, *, domains: Sequence[JobDomain] = ()) -> None:
-        self._redis = redis
-        self._channels = [default_events_channel(domain) for domain in domains]
-        self._subscription: Subscription | None = None
-        self._early: deque[LiveMessage] = deque()
-
-    def is_connected(self) -> bool:
-        """Tell whether there is a subscription, as far as is known here."""
-        return self._subscription is not None
-
-    def connect(self) -> None:
-        """Subscribe; what is published after this returns is heard. Nothing happens if it is done already.
-
-        Raises:
-            RedisUnavailableError: Redis does not answer.
-        """
-        self._connected()
-
-    def next(self, timeout: float) -> Message | None:
-        """Wait up to `timeout` seconds for a message; None when there was none.
-
-        Other programs may use channels that end in `:events` too; what is published there is passed over.
-
-        Raises:
-            RedisUnavailableError: the connection is gone, and so is what is published until the next
-                call, which subscribes anew.
-        """
-        subscription = self._connected()
-        if self._early:
-            return _read_live(self._early.popleft())
-        try:
-            message = subscription.next_message(timeout)
-        except PlatformError:
-            self.close()
-            raise
-        return None if message is None else _read_live(message)
-
-    def close(self) -> None:
-        """Unsubscribe and give the connection back."""
-        if self._subscription is not None:
-            self._subscription.close()
-            self._subscription = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _connected(self) -> Subscription:
-        if self._subscription is None:
-            subscription = self._redis.subscription()
-            try:
-                self._subscribe(subscription)
-            except PlatformError:
-                subscription.close()
-                raise
-            self._subscription = subscription
-        return self._subscription
-
-    def _subscribe(self, subscription: Subscription) -> None:
-        if self._channels:
-            subscription.listen_to(channels=self._channels)
-        else:
-            subscription.listen_to(patterns=[ALL_CHANNELS])
-        # The server confirms each channel. Until then it may be busy with what others sent before.
-        confirmed = 0
-        while confirmed < max(1, len(self._channels)):
-            message = subscription.next_message(CONFIRMATION_SECONDS)
-            if message is None:
-                confirmed += 1
-            else:
-                self._early.append(message)
 
 
 class EventLog:
@@ -408,26 +234,6 @@ class EventLog:
         for log in logs:
             self._redis.xgroup_create(log, self._group, start="0")
             self._grouped.add(log)
-
-
-def known_domains(redis: RedisClient) -> dict[str, JobDomain]:
-    """Return the durable log's key of every domain that has a job, with the domain, sorted."""
-    logs: dict[str, JobDomain] = {}
-    for name in redis.smembers(DOMAINS_KEY):
-        # Another program could have written a name that is no domain into the set.
-        with suppress(DecodeError):
-            domain = job_domain(name)
-            logs[default_events_log(domain)] = domain
-    return logs
-
-
-def _read_live(message: LiveMessage) -> Message | None:
-    channel = message["channel"]
-    try:
-        domain = job_domain(channel.removesuffix(":events"))
-    except DecodeError:
-        return None
-    return read_message(channel, domain, message["data"])
 
 
 def read_entry(log: str, domain: JobDomain, entry: StreamEntry) -> LogEntry:

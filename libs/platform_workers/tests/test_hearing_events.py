@@ -19,17 +19,11 @@ from platform_core.job_events import (
     make_started_event,
 )
 
+from platform_workers.domains import DOMAINS_KEY
 from platform_workers.errors import RedisCommandError, RedisUnavailableError
-from platform_workers.event_subscriber import (
-    DOMAINS_KEY,
-    MAX_MESSAGE_BYTES,
-    READ_BYTES,
-    EventLog,
-    LiveEvents,
-    LogEntry,
-    Message,
-    read_message,
-)
+from platform_workers.event_log import READ_BYTES, EventLog, LogEntry
+from platform_workers.event_messages import MAX_MESSAGE_BYTES, Message, read_message
+from platform_workers.live_events import LiveEvents
 from platform_workers.redis import RedisClient
 from platform_workers.testing import EmbeddedRedis, FakeRedis
 

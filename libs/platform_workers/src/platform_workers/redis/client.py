@@ -1,52 +1,23 @@
-"""The one point of contact with Redis: connection, commands, scripts and subscriptions, strings in and out.
+"""The connection and its commands, strings in and out."""
 
-No other module of the project imports `redis` (RQ's own needs are met by `RedisClient.connection`). Every
-reply is narrowed by a check (`redis_replies`), so that no untyped value leaves this file. Faults come out as
-two errors: `RedisUnavailableError` (try again later) and `RedisCommandError` (Redis answered and refused).
-"""
-
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from redis import Redis
-from redis.client import Pipeline, PubSub
-from redis.exceptions import (
-    ClusterDownError as _ClusterDownError,
-)
-from redis.exceptions import (
-    ConnectionError as _ConnectionError,
-)
+from redis.client import PubSub
 from redis.exceptions import (
     NoScriptError as _NoScriptError,
-)
-from redis.exceptions import (
-    OutOfMemoryError as _OutOfMemoryError,
-)
-from redis.exceptions import (
-    ReadOnlyError as _ReadOnlyError,
-)
-from redis.exceptions import (
-    RedisError as _RedisError,
-)
-from redis.exceptions import (
-    TimeoutError as _TimeoutError,
-)
-from redis.exceptions import (
-    WatchError as _WatchError,
 )
 from redis.typing import EncodableT, FieldT
 from redis.utils import from_url
 
-from platform_workers.errors import RedisCommandError, RedisUnavailableError
+from platform_workers.errors import RedisCommandError
 from platform_workers.lua_scripts import ScriptCall
-from platform_workers.redis_replies import (
+from platform_workers.redis.faults import translated_errors
+from platform_workers.redis.replies import (
     GroupReader,
     GroupState,
-    LiveMessage,
     StreamEntry,
     entries_of,
     exact_text_of,
@@ -56,95 +27,13 @@ from platform_workers.redis_replies import (
     text_of,
     texts_of,
 )
+from platform_workers.redis.subscription import Subscription
 
 ANSWER_SECONDS: Final = 30.0
 """How long an answer may take before the connection counts as dead; longer than any blocking read."""
 
 # Bound once with a plain type: the vendor's exception classes take untyped arguments.
-_NO_CONNECTION: type[Exception] = _ConnectionError
-_NO_ANSWER: type[Exception] = _TimeoutError
-_READ_ONLY: type[Exception] = _ReadOnlyError
-_FULL: type[Exception] = _OutOfMemoryError
-_SLOT_DOWN: type[Exception] = _ClusterDownError
-_UNAVAILABLE: Final = (_NO_CONNECTION, _NO_ANSWER, _READ_ONLY, _FULL, _SLOT_DOWN)
-# These have no class of their own in the vendor's client: the disk does not take what must be saved, too few
-# replicas are there, a script of somebody else runs on and on. In a transaction the command stands before it.
-_UNAVAILABLE_WORD: Final = re.compile(r"(?:^|error: )(?:MISCONF|NOREPLICAS|BUSY) ")
 _NO_SCRIPT: type[Exception] = _NoScriptError
-_WATCHED_KEY_CHANGED: type[Exception] = _WatchError
-_ANY_FAULT: type[Exception] = _RedisError
-
-
-@contextmanager
-def translated_errors() -> Iterator[None]:
-    """Turn the vendor's errors into this library's two; for code around RQ, which passes them on.
-
-    Raises:
-        RedisUnavailableError: Redis does not answer or takes nothing.
-        RedisCommandError: Redis answered and refused a command.
-    """
-    try:
-        yield
-    except _UNAVAILABLE as error:
-        raise RedisUnavailableError(str(error)) from error
-    except _ANY_FAULT as error:
-        text = str(error)
-        if _UNAVAILABLE_WORD.search(text):
-            raise RedisUnavailableError(text) from error
-        raise RedisCommandError(text) from error
-
-
-class Subscription:
-    """Channels one process listens to. After a lost connection it subscribes again by itself.
-
-    Pub/sub is at most once: what was published while the connection was gone is not delivered. Who must
-    not miss anything reads the durable log as well (`platform_workers.event_subscriber`).
-    """
-
-    def __init__(self, pubsub: PubSub) -> None:
-        self._pubsub = pubsub
-
-    def listen_to(self, *, channels: Sequence[str] = (), patterns: Sequence[str] = ()) -> None:
-        """Add channels by name and by glob pattern.
-
-        Raises:
-            RedisUnavailableError: Redis does not answer.
-        """
-        with translated_errors():
-            if channels:
-                self._pubsub.subscribe(*channels)
-            if patterns:
-                self._pubsub.psubscribe(*patterns)
-
-    def next_message(self, timeout: float) -> LiveMessage | None:
-        """Wait up to `timeout` seconds for a message; None when there was none (or only a confirmation).
-
-        Raises:
-            RedisUnavailableError: The connection is gone; calling again reconnects and subscribes anew.
-        """
-        with translated_errors():
-            message: dict[str, object] | None = self._pubsub.get_message(
-                ignore_subscribe_messages=True, timeout=timeout
-            )
-        if message is None:
-            return None
-        data = message["data"]
-        return {
-            "channel": text_of(message["channel"]),
-            "data": data if isinstance(data, bytes) else text_of(data).encode(),
-        }
-
-    def close(self) -> None:
-        """Give the connection back."""
-        self._pubsub.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class RedisClient:
@@ -480,62 +369,3 @@ def connect(url: str, *, answer_seconds: float = ANSWER_SECONDS) -> RedisClient:
         options["socket_keepalive"] = True
     with translated_errors():
         return RedisClient(from_url(url, **options))
-
-
-EXISTS: Final = ["exists"]
-"""The reply where something is to be made new and is there already; the scripts say it too."""
-
-
-class ScriptTransaction:
-    """A MULTI/EXEC that begins with one script; what else is written through `pipeline` comes with it.
-
-    Attributes:
-        pipeline: The vendor's pipeline, for RQ alone.
-        reply: The script's reply, there after the block has ended.
-    """
-
-    def __init__(self, pipeline: Pipeline) -> None:
-        self.pipeline = pipeline
-        self.reply: list[str] = []
-
-
-@contextmanager
-def run_in_transaction(
-    client: RedisClient, call: ScriptCall, *, unless: str | None = None
-) -> Iterator[ScriptTransaction]:
-    """Run a script and everything the block writes to the pipeline as one transaction.
-
-    The whole script text is sent, so that nothing depends on what the server has cached: inside MULTI a
-    missing script would be found out too late.
-
-    Args:
-        client: the connection.
-        call: the script.
-        unless: a key; if it is there, or comes into being before everything is written, nothing is written
-            at all and the reply is `EXISTS`. A script can refuse by itself, but not keep the rest of its
-            transaction from being carried out.
-
-    Raises:
-        RedisUnavailableError: Redis did not answer; nothing was written, or all of it.
-        RedisCommandError: Redis refused a command.
-    """
-    with translated_errors(), client.connection.pipeline(transaction=True) as pipeline:
-        is_there = False
-        if unless is not None:
-            # Watched first and looked at afterwards: what changes in between is noticed at the end.
-            watch: Callable[[str], object] = pipeline.watch
-            watch(unless)
-            is_there = bool(client.connection.exists(unless))
-        pipeline.multi()
-        pipeline.eval(call["script"].text, len(call["keys"]), *call["keys"], *call["args"])
-        transaction = ScriptTransaction(pipeline)
-        yield transaction
-        if is_there:
-            transaction.reply = EXISTS
-            return
-        try:
-            replies: list[object] = pipeline.execute()
-        except _WATCHED_KEY_CHANGED:
-            transaction.reply = EXISTS
-        else:
-            transaction.reply = texts_of(replies[0])
