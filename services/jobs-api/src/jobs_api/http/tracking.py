@@ -139,7 +139,7 @@ def statistics_document(found: JobStatistics) -> JsonObject:
             "cancelled": found["finished"]["cancelled"],
         },
         "failure_rate": found["failure_rate"],
-        "throughput_per_hour": round(found["throughput_per_hour"], 3),
+        "throughput_per_hour": round(found["throughput_per_hour"], 6),
         "run_seconds": _percentiles(found["run_seconds"]),
         "queue_seconds": _percentiles(found["queue_seconds"]),
         "series": [
