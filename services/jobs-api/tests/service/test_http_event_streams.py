@@ -283,14 +283,14 @@ def test_a_client_that_does_not_read_slows_nobody_and_misses_progress_alone(
     deaf = socket.socket()
     deaf.settimeout(PATIENCE)
     deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    with deaf, listening(service) as fast:
+    with deaf, deaf.makefile("r", encoding="utf-8") as lines, listening(service) as fast:
         deaf.connect(("127.0.0.1", port))
         deaf.sendall(b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        lines = deaf.makefile("r", encoding="utf-8")
         assert any(line.startswith("id: ") for line in lines)
         next(fast)
+        # 16 MB: buffers, what is being written and what waits hold about half of it.
         for number in range(400):
-            run_job(redis, FILES, f"j{number}", said="x" * 20_000)
+            run_job(redis, FILES, f"j{number}", said="x" * 40_000)
         run_last(redis, FILES)
         # The quick one has everything while the other has not read a thing.
         heard = up_to_last(fast)
