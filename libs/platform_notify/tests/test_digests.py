@@ -1,6 +1,6 @@
 """Many mails to one recipient: the first leaves at once, the others as one, and none is lost or doubled."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from pipeline_kit import ANNA, NOON, facts, keys_without_ttl, new_delivery
@@ -11,7 +11,7 @@ from platform_workers.redis import RedisClient
 from platform_workers.testing import FakeClock
 
 from platform_notify.circuit import SCRIPTS
-from platform_notify.claims import Claim
+from platform_notify.claims import MAX_WORK, Claim
 from platform_notify.deliveries import EMAIL, Delivery, NewDelivery, delivery_id_of
 from platform_notify.delivery_store import DeliveryStore, Settlement, due_key
 from platform_notify.digests import (
@@ -361,7 +361,12 @@ def test_a_full_digest_makes_room_for_the_next(
     redis.hset(f"notify:delivery:{digest}", {"gathered": str(MAX_GATHERED)})
     assert add(store, "j3", "j4") == ["gathered"] * 2
     clock.advance(600)
-    assert sorted(told(claim(store))) == [["j0"], ["j1", "j2"], ["j3", "j4"]]
+    mails: list[list[str]] = []
+    # A full one is as much as is claimed at once.
+    while jobs := told(claimed := claim(store)):
+        mails += jobs
+        settle(store, claimed)
+    assert mails == [["j0"], ["j1", "j2"], ["j3", "j4"]]
 
 
 def test_a_long_digest_tells_the_first_and_counts_all(store: DeliveryStore, clock: FakeClock) -> None:
@@ -371,6 +376,116 @@ def test_a_long_digest_tells_the_first_and_counts_all(store: DeliveryStore, cloc
     assert digest["deliveries"][0].get("gathered") == MAX_TOLD + 7
     settle(store, digest)
     assert record(store, f"j{MAX_TOLD + 7}")["state"] == "sent"
+
+
+# -- in which order they leave ------------------------------------------------------------------------
+
+
+def hold(store: DeliveryStore, claimed: Claim, again_at: datetime, *, counts: bool = False) -> None:
+    """Put what was claimed back, as after the provider has refused the account."""
+    settlements: list[Settlement] = [
+        {
+            "delivery_id": delivery["delivery_id"],
+            "domain": delivery["domain"],
+            "job_id": delivery["job_id"],
+            "state": "waiting",
+            "counts": counts,
+            "due_at": again_at,
+        }
+        for delivery in claimed["deliveries"]
+    ]
+    assert store.settle(EMAIL, "t", settlements) == [True] * len(settlements)
+
+
+def test_a_digest_does_not_leave_before_the_alert_that_the_account_holds_back(
+    store: DeliveryStore, clock: FakeClock
+) -> None:
+    """Each probe puts the alert off by a minute; the digest, due in between, told of one nobody had."""
+    add(store, "j0", "j1", "j2")
+    hold(store, claim(store), NOON + 11 * MINUTES)
+    clock.advance(630)
+    assert told(claim(store)) == []
+    held = record(store, "j2")
+    (digest,) = store.digests_of([held]).values()
+    assert digest.get("due_at") == NOON + 11 * MINUTES, "which is what explain tells"
+    clock.advance(31)
+    assert told(claim(store)) == [["j0"], ["j1", "j2"]], "in one batch, the alert first"
+
+
+def test_a_digest_waits_while_its_alert_is_leaving(store: DeliveryStore, clock: FakeClock) -> None:
+    add(store, "j0", "j1", "j2")
+    clock.advance(600)
+    alert = store.claim(EMAIL, "smtp", limit=1, lease=LEASE, token="t")
+    assert told(alert) == [["j0"]]
+    assert told(claim(store, "other")) == []
+    settle(store, alert)
+    clock.advance(1)
+    assert told(claim(store, "other")) == [["j1", "j2"]]
+
+
+@pytest.mark.parametrize("removed", [False, True])
+def test_a_digest_does_not_wait_for_an_alert_that_fails_for_itself_or_will_never_leave(
+    store: DeliveryStore, redis: RedisClient, clock: FakeClock, removed: bool
+) -> None:
+    add(store, "j0", "j1", "j2")
+    hold(store, claim(store), NOON + 60 * MINUTES, counts=not removed)
+    if removed:
+        redis.zrem(due_key(EMAIL), failure("j0")["delivery_id"])
+    clock.advance(600)
+    assert told(claim(store)) == [["j1", "j2"]]
+
+
+def test_nor_does_the_second_digest_leave_before_the_first(store: DeliveryStore, clock: FakeClock) -> None:
+    first = storm(store, clock, 3)
+    hold(store, first, NOON + 25 * MINUTES)
+    add(store, "j3", "j4")
+    clock.advance(600)
+    assert told(claim(store)) == []
+    clock.advance(301)
+    assert told(claim(store)) == [["j1", "j2"], ["j3", "j4"]]
+
+
+def test_a_storm_that_began_before_an_alert_was_kept_in_mind_goes_on(
+    store: DeliveryStore, redis: RedisClient, clock: FakeClock
+) -> None:
+    """An earlier version of the notifier has written it."""
+    add(store, "j0")
+    (name,) = redis.keys("notify:storm:*")
+    redis.connection.hdel(name, "alert")
+    add(store, "j1", "j2")
+    clock.advance(600)
+    assert sorted(told(claim(store))) == [["j0"], ["j1", "j2"]]
+
+
+# -- how much is claimed at once ----------------------------------------------------------------------
+
+
+def test_a_claim_of_many_digests_takes_no_more_than_redis_does_in_one_go(
+    store: DeliveryStore, redis: RedisClient, clock: FakeClock
+) -> None:
+    """500 digests of 50 jobs held up everybody for a quarter of a second, and once more when settled."""
+    recipients = ("a@example.com", "b@example.com", "c@example.com")
+    for recipient in recipients:
+        add(store, *(f"{recipient[0]}{number}" for number in range(4)), recipient=recipient)
+    settle(store, claim(store))
+    for name in redis.keys("notify:delivery:*"):
+        if "gathered" in redis.hgetall(name):
+            redis.hset(name, {"gathered": str(MAX_WORK // 2 - 1)})
+    clock.advance(600)
+    assert sorted(map(len, told(claim(store)))) == [3, 3]
+    again = claim(store, "other")
+    assert sorted(map(len, told(again))) == [3], "what is left comes with the next claim"
+
+
+def test_a_digest_that_is_more_than_that_by_itself_is_claimed_alone(
+    store: DeliveryStore, clock: FakeClock
+) -> None:
+    add(store, *(f"j{number}" for number in range(MAX_WORK + 9)))
+    settle(store, claim(store))
+    clock.advance(600)
+    store.add(failure("b0", "b@example.com"))
+    assert [len(jobs) for jobs in told(claim(store))] == [MAX_TOLD]
+    assert told(claim(store)) == [["b0"]]
 
 
 # -- what becomes of it -------------------------------------------------------------------------------
@@ -485,6 +600,16 @@ def test_what_is_gone_or_broken_keeps_the_others_of_its_digest_not_back(
     assert redis.keys(f"notify:delivery:{failure('j2')['delivery_id']}") == []
     settle(store, digest, "dead")
     assert replay_dead(store, EMAIL, {})["replayed"] == []
+
+
+def test_a_dead_digest_of_which_a_record_is_broken_comes_back_whole(
+    store: DeliveryStore, redis: RedisClient, clock: FakeClock
+) -> None:
+    """The script must not end in the middle: the digest would neither be dead nor due."""
+    settle(store, storm(store, clock), "dead")
+    redis.connection.hdel(f"notify:delivery:{failure('j2')['delivery_id']}", "job_id")
+    assert len(replay_dead(store, EMAIL, {})["replayed"]) == 1
+    assert told(claim(store)) == [["j1", "j2", "j3"]]
 
 
 def test_a_dead_digest_of_which_a_record_is_gone_comes_back_without_it(

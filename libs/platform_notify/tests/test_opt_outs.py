@@ -10,9 +10,18 @@ from platform_workers.redis import RedisClient
 from platform_workers.testing import FakeClock, FakeLogger
 from test_sender import Bench
 
-from platform_notify.deliveries import Delivery, DigestItem, NewDelivery, decode_delivery, encode_delivery
-from platform_notify.digests import GatheringRule
-from platform_notify.opt_outs import stop_of
+from platform_notify.deliveries import (
+    EMAIL,
+    Delivery,
+    DigestItem,
+    DigestUser,
+    NewDelivery,
+    decode_delivery,
+    encode_delivery,
+)
+from platform_notify.digests import MAX_TOLD, GatheringRule
+from platform_notify.opt_outs import what_is_wanted
+from platform_notify.replay import replay_dead
 
 RULE: GatheringRule = {"window": timedelta(minutes=10), "first": 1}
 OUT = '{"opt_out":true}'
@@ -33,14 +42,20 @@ def a_mail(preferences: str | None = None) -> Delivery:
     return delivery
 
 
-def a_digest(*preferences: str | None) -> Delivery:
+def a_digest(*jobs: tuple[str | None, str | None]) -> Delivery:
+    """Make a digest of one job for each user's name and preferences."""
     items: list[DigestItem] = []
-    for text in preferences:
-        item: DigestItem = {"facts": facts()}
-        if text is not None:
-            item["preferences"] = text
+    users: list[DigestUser] = []
+    for number, (name, preferences) in enumerate(jobs):
+        item: DigestItem = {"facts": facts(f"j{number}")}
+        user: DigestUser = {"jobs": 1}
+        if name is not None:
+            item["subscriber"] = user["name"] = name
+        if preferences is not None:
+            user["preferences"] = preferences
         items.append(item)
-    return {**a_mail(OUT), "gathered": len(items), "items": items}
+        users.append(user)
+    return {**a_mail(OUT), "gathered": len(items), "items": items, "users": users}
 
 
 @pytest.mark.parametrize(
@@ -54,15 +69,31 @@ def a_digest(*preferences: str | None) -> Delivery:
         (a_mail(NO_MAIL), "opted_out", "preferences"),
         (a_mail("no JSON"), "invalid_preferences", "preferences"),
         (a_digest(), None, None),
-        (a_digest(OUT_OF_TURKIC, OUT), "opted_out", "domain_preferences"),
-        (a_digest(OUT, None), None, None),
-        (a_digest(OTHERS, OUT), None, None),
+        (a_digest(("anna", OUT_OF_TURKIC), ("ben", OUT)), "opted_out", "domain_preferences"),
+        (a_digest(("anna", "no JSON")), "invalid_preferences", "preferences"),
+        (a_digest(("anna", OUT), ("ben", None)), None, None),
+        (a_digest(("anna", OTHERS), ("ben", OUT)), None, None),
+        (a_digest(("anna", OUT), (None, None)), None, None),
     ],
 )
 def test_what_stops_a_mail(delivery: Delivery, reason: str | None, layer: str | None) -> None:
-    stop = stop_of(delivery)
+    stop = what_is_wanted(delivery).get("stop")
     found = (None, None) if stop is None else (stop["reason"], stop["layer"])
     assert found == (reason, layer)
+
+
+def test_a_digest_leaves_out_the_jobs_of_those_who_have_opted_out() -> None:
+    digest = a_digest(("anna", None), ("ben", OUT), (None, None), ("cleo", "no JSON"))
+    digest["gathered"] = 62
+    digest.get("users", [])[1]["jobs"] = 59
+    wanted = what_is_wanted(digest)
+    told = [item["facts"]["job_id"] for item in wanted["delivery"].get("items", [])]
+    assert (told, wanted["delivery"].get("gathered")) == (["j0", "j2"], 2)
+    assert [(one["user"], one["reason"], one["layer"]) for one in wanted["left_out"]] == [
+        ("ben", "opted_out", "preferences"),
+        ("cleo", "invalid_preferences", "preferences"),
+    ]
+    assert digest["gathered"] == 62, "what was claimed stays as it was"
 
 
 def failure(job_id: str, user: str) -> NewDelivery:
@@ -137,10 +168,48 @@ def test_of_a_batch_only_those_are_stopped_whose_users_have_opted_out(
     assert bench.delivery("j2").get("reason") == "invalid_preferences"
 
 
-def test_a_digest_of_several_users_is_sent_while_one_of_them_wants_it(
+def test_a_digest_of_several_users_tells_those_who_want_it_of_their_own_jobs(
     bench: Bench, redis: RedisClient
 ) -> None:
+    gather(bench, ["anna", "anna", "ben", "anna", "ben"])
+    redis.set(preferences_key("anna"), OUT_OF_TURKIC)
+    bench.sender.run_once()
+    mail = bench.provider.batches[-1][0]
+    assert mail["subject"] == "2 more jobs finished in the last 10 minutes: turkic"
+    assert ("j2" in mail["text"], "j4" in mail["text"]) == (True, True)
+    assert ("j1" in mail["text"], "j3" in mail["text"]) == (False, False)
+    assert states(bench, 5) == ["sent", "skipped", "sent", "skipped", "sent"]
+    missed = bench.delivery("j3")
+    assert (missed.get("reason"), missed["layer"]) == ("opted_out", "domain_preferences")
+    (digest,) = bench.store.digests_of([missed]).values()
+    assert (digest["state"], digest.get("gathered"), digest.get("left_out")) == ("sent", 4, 2)
+    assert keys_without_ttl(redis) == []
+
+
+def test_also_one_of_whose_jobs_a_long_digest_lists_none_is_asked(bench: Bench, redis: RedisClient) -> None:
+    """Only the first 50 are listed; who comes later must neither be overlooked nor lose the mail."""
+    gather(bench, ["anna"] * (MAX_TOLD + 2) + ["ben", "cleo"])
+    redis.set(preferences_key("anna"), OUT)
+    redis.set(preferences_key("cleo"), OUT)
+    bench.sender.run_once()
+    mail = bench.provider.batches[-1][0]
+    assert mail["subject"].startswith("1 more job finished")
+    ben = f"j{MAX_TOLD + 2}"
+    assert ben in mail["text"]
+    assert states(bench, MAX_TOLD + 4) == ["sent", *["skipped"] * (MAX_TOLD + 1), "sent", "skipped"]
+
+
+def test_when_a_digest_was_given_up_nobody_is_left_out_before_it_is_sent(
+    bench: Bench, redis: RedisClient
+) -> None:
+    """A replay asks anew who wants it."""
     gather(bench, ["anna", "anna", "ben"])
     redis.set(preferences_key("anna"), OUT)
+    bench.fail("refused")
+    bench.sender.run_once()
+    assert states(bench, 3) == ["sent", "dead", "dead"]
+    replay_dead(bench.store, EMAIL, {})
+    redis.delete(preferences_key("anna"))
+    bench.succeed()
     bench.sender.run_once()
     assert states(bench, 3) == ["sent", "sent", "sent"]

@@ -9,7 +9,14 @@ from platform_workers.redis import RedisClient
 from platform_workers.testing import FakeClock
 
 from platform_notify.deliveries import EMAIL, Delivery, NewDelivery, delivery_id_of
-from platform_notify.delivery_store import DeliveryStore, Settlement, dead_key
+from platform_notify.delivery_store import (
+    RETENTION,
+    DeliveryStore,
+    Settlement,
+    dead_key,
+    job_deliveries_key,
+)
+from platform_notify.digests import GatheringRule
 from platform_notify.providers.base import ErrorClass
 from platform_notify.replay import ReplayReport, ReplayWish, find_dead, replay_dead
 
@@ -194,3 +201,46 @@ def test_what_is_dead_can_be_looked_at_and_stays_so(store: DeliveryStore, clock:
     assert [delivery["job_id"] for delivery in found_dead["refused"]] == ["b"]
     assert [delivery["job_id"] for delivery in find_dead(store, EMAIL, {})["dead"]] == ["a", "b", "c"]
     assert store.sizes(EMAIL) == {"waiting": 0, "dead": 3}
+
+
+def test_a_job_knows_its_deliveries_as_long_as_a_replayed_one_waits(
+    store: DeliveryStore, redis: RedisClient
+) -> None:
+    """The list of a job's deliveries expired 30 days after the death; explain knew nothing of what waited."""
+    kill(store, "a")
+    gone = kill(store, "b")
+    redis.connection.expire(job_deliveries_key(TURKIC, "a"), 60)
+    redis.delete(job_deliveries_key(TURKIC, "b"))
+    replay_dead(store, EMAIL, {})
+    lives = [redis.ttl(job_deliveries_key(TURKIC, job_id)) for job_id in ("a", "b")]
+    assert all(seconds > RETENTION.total_seconds() - 60 for seconds in lives)
+    assert [one["delivery_id"] for one in store.of_job(TURKIC, "b")] == [gone["delivery_id"]]
+
+
+def test_so_do_the_jobs_of_a_replayed_digest(
+    store: DeliveryStore, redis: RedisClient, clock: FakeClock
+) -> None:
+    rule: GatheringRule = {"window": timedelta(minutes=10), "first": 1}
+    for job_id in ("a", "b", "c"):
+        store.add(make(job_id), rule)
+    clock.advance(600)
+    claimed = store.claim(EMAIL, "smtp", limit=9, lease=timedelta(seconds=9), token="t")
+    dead: list[Settlement] = [
+        {
+            "delivery_id": delivery["delivery_id"],
+            "domain": TURKIC,
+            "job_id": delivery["job_id"],
+            "state": "dead",
+            "counts": True,
+            "detail": "it was refused",
+        }
+        for delivery in claimed["deliveries"]
+    ]
+    store.settle(EMAIL, "t", dead)
+    for job_id in ("b", "c"):
+        redis.connection.expire(job_deliveries_key(TURKIC, job_id), 60)
+    replay_dead(store, EMAIL, {})
+    lives = [redis.ttl(job_deliveries_key(TURKIC, job_id)) for job_id in ("b", "c")]
+    assert all(seconds > RETENTION.total_seconds() - 60 for seconds in lives)
+    known = {delivery["delivery_id"] for job_id in ("b", "c") for delivery in store.of_job(TURKIC, job_id)}
+    assert known == {make("b")["delivery_id"], make("c")["delivery_id"]}, "and not the digest itself"

@@ -7,6 +7,7 @@ from itertools import count
 import pytest
 from pipeline_kit import NOON, ScriptedProvider, new_delivery
 from platform_core.job_events import TURKIC
+from platform_core.notifications import preferences_key
 from platform_workers.redis import RedisClient
 from platform_workers.testing import FakeClock, FakeLogger
 
@@ -269,3 +270,24 @@ def test_an_unsure_mail_and_a_fresh_one_go_their_own_ways(bench: Bench) -> None:
     bench.sender().run_once()
     assert bench.provider.job_ids == ["j2"]
     assert bench.delivery().get("message_ids") == ["logged"]
+
+
+def test_whom_a_digest_told_of_before_its_answer_was_lost_is_not_left_out_afterwards(
+    bench: Bench, redis: RedisClient
+) -> None:
+    """The log has the mail as it left then; who opted out later was in it."""
+    for number, user in enumerate(["anna", "anna", "ben"]):
+        delivery = new_delivery(f"j{number}")
+        delivery["subscriber"] = user
+        bench.store.add(delivery, {"window": timedelta(minutes=10), "first": 1})
+    sender = bench.sender()
+    sender.run_once()
+    bench.clock.advance(600)
+    bench.fail()
+    sender.run_once()
+    redis.set(preferences_key("anna"), '{"opt_out":true}')
+    bench.clock.advance(600)
+    bench.log.knows_all()
+    sender.run_once()
+    told = [delivery["state"] for number in range(3) for delivery in bench.store.of_job(TURKIC, f"j{number}")]
+    assert told == ["sent", "sent", "sent"]

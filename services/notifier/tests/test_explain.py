@@ -313,6 +313,17 @@ def test_a_digest_that_was_given_up_can_be_replayed() -> None:
     assert text.endswith("  notifier replay d9")
 
 
+def test_what_a_digest_left_out_is_not_told_as_sent() -> None:
+    member, digest = gathered("sent")
+    member["state"], member["reason"], member["layer"] = "skipped", "opted_out", "domain_preferences"
+    digest["left_out"] = 5
+    text = told(member, digest=digest)
+    assert "decided not to send it. That came from the user's preferences for this domain" in text
+    assert "One mail tells of 12 of them: the digest d9.\n  This one was left out of it.\n" in text
+    assert "Not sent, because the user has opted out" in text
+    assert "Sent at" not in text
+
+
 def test_a_digest_whose_record_is_gone_is_named() -> None:
     assert told(gathered("sent")[0]).endswith(
         "  They are told in the digest d9, of which there is no record any more.\n  This one counts as sent."

@@ -6,7 +6,13 @@ from typing import Final, Literal, NotRequired, TypeAlias, TypedDict
 
 from platform_core.errors import DecodeError
 
-from platform_notify.deliveries import Delivery, decode_delivery, decode_items
+from platform_notify.deliveries import Delivery, decode_delivery, decode_items, decode_users
+
+MAX_WORK: Final = 500
+"""At most how many mails, and jobs gathered into them, one claim takes; a single digest it takes in any case.
+
+Redis does nothing else while the scripts run that claim and settle: this keeps each of them at about 10 ms.
+"""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -67,10 +73,10 @@ def read_claim(reply: Sequence[str], token: str) -> Claim:
 
 
 def _read_delivery(fields: Mapping[str, str]) -> Delivery:
-    own = {name: text for name, text in fields.items() if not name.startswith("item:")}
+    own = {name: text for name, text in fields.items() if not name.startswith(("item:", "user:"))}
     delivery = decode_delivery(own)
     if "gathered" in delivery:
-        delivery["items"] = decode_items(fields)
+        delivery["items"], delivery["users"] = decode_items(fields), decode_users(fields)
     return delivery
 
 

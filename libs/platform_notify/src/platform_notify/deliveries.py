@@ -101,13 +101,23 @@ class NewDelivery(TypedDict):
 
 
 class DigestItem(TypedDict):
-    """One mail that was gathered into a digest: what it would have said, and the user it is for.
-
-    `preferences` is what that user has stored about mails, as text.
-    """
+    """One mail that was gathered into a digest: what it would have said, and the user it is for."""
 
     facts: MailFacts
     subscriber: NotRequired[str]
+
+
+class DigestUser(TypedDict):
+    """A user with jobs in a digest.
+
+    Attributes:
+        jobs: how many of those gathered are this user's.
+        name: the user; absent for the jobs of which nobody could tell whose they are.
+        preferences: what the user has stored about mails by now, as text.
+    """
+
+    jobs: int
+    name: NotRequired[str]
     preferences: NotRequired[str]
 
 
@@ -120,6 +130,9 @@ class Delivery(TypedDict):
         digest: the digest that tells of it, if it was gathered into one.
         gathered: of a digest: how many were gathered into it.
         items: of a digest that was claimed: what it tells, oldest first, and of many only the first.
+        users: of a digest that was claimed: whose jobs are in it, also those that it does not list.
+        left_out: of a digest that was sent: of how many jobs it did not tell; their users had opted out.
+        after: the one to the same recipient before it, which it must not overtake; of one that was gathered.
         held_until: until when it was kept back so that others could join it.
         preferences: of one that was claimed: what its user has stored about mails by now, as text.
         due_at: when it is to be sent next; of a claimed one, when its lease ends; absent once it is settled.
@@ -167,14 +180,20 @@ class Delivery(TypedDict):
     digest: NotRequired[str]
     gathered: NotRequired[int]
     items: NotRequired[list[DigestItem]]
+    users: NotRequired[list[DigestUser]]
+    left_out: NotRequired[int]
+    after: NotRequired[str]
     held_until: NotRequired[datetime]
     preferences: NotRequired[str]
 
 
 # These fields of the hash are JSON; all others are plain text.
 _JSON_FIELDS: Final = frozenset(
-    {"run", "user_id", "facts", "attempt", "interrupted", "attempts", "message_ids", "replays", "gathered"}
-)
+    {
+        "run", "user_id", "facts", "attempt", "interrupted", "attempts", "message_ids", "replays", "gathered",
+        "left_out",
+    }
+)  # fmt: skip
 
 
 def delivery_id_of(
@@ -243,9 +262,21 @@ def decode_items(fields: Mapping[str, str]) -> list[DigestItem]:
         item: DigestItem = {"facts": facts}
         if f"item:{number}:subscriber" in fields:
             item["subscriber"] = fields[f"item:{number}:subscriber"]
-        if f"item:{number}:preferences" in fields:
-            item["preferences"] = fields[f"item:{number}:preferences"]
         found.append(item)
+    return found
+
+
+def decode_users(fields: Mapping[str, str]) -> list[DigestUser]:
+    """Read whose jobs a digest tells of from the fields that its claim adds, `user:<n>:jobs` and so on."""
+    found: list[DigestUser] = []
+    while f"user:{len(found) + 1}:jobs" in fields:
+        place = f"user:{len(found) + 1}"
+        user: DigestUser = {"jobs": int(fields[f"{place}:jobs"])}
+        if f"{place}:name" in fields:
+            user["name"] = fields[f"{place}:name"]
+        if f"{place}:preferences" in fields:
+            user["preferences"] = fields[f"{place}:preferences"]
+        found.append(user)
     return found
 
 

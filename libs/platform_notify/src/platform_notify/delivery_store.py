@@ -22,7 +22,7 @@ from platform_workers.lua_scripts import load_script
 from platform_workers.redis import RedisClient
 
 from platform_notify.circuit import PROBE_PAUSE, SCRIPTS, circuit_key, milliseconds, pause_key
-from platform_notify.claims import Claim, read_claim
+from platform_notify.claims import MAX_WORK, Claim, read_claim
 from platform_notify.decision import Layer, SkipReason
 from platform_notify.deliveries import (
     AttemptNote,
@@ -44,6 +44,7 @@ from platform_notify.digests import (
     digest_list_key,
     storm_key,
 )
+from platform_notify.opt_outs import LeftOut
 from platform_notify.rate_limit import RateRule, rate_arguments
 
 RETENTION: Final = timedelta(days=30)
@@ -79,6 +80,7 @@ class Settlement(TypedDict):
         reason: why it is skipped.
         layer: who decided that.
         unsure: the mail may have been delivered although it does not count as sent; see `Delivery`.
+        left_out: of a digest that was sent: the users of whose jobs it did not tell, each one once.
     """
 
     delivery_id: str
@@ -95,6 +97,7 @@ class Settlement(TypedDict):
     answer: NotRequired[str]
     detail: NotRequired[str]
     template_version: NotRequired[str]
+    left_out: NotRequired[Sequence[LeftOut]]
 
 
 class QueueSizes(TypedDict):
@@ -177,7 +180,7 @@ class DeliveryStore:
                 "args": [
                     str(to_millis(now)), to_iso(now), str(milliseconds(lease)), str(limit), token, provider,
                     str(milliseconds(PROBE_PAUSE)), RECORD_PREFIX, *pace, LIST_PREFIX, str(MAX_TOLD),
-                    to_iso(now + lease),
+                    to_iso(now + lease), str(MAX_WORK),
                 ],
             }
         )  # fmt: skip
@@ -197,7 +200,10 @@ class DeliveryStore:
                 "count" if settlement["counts"] else "uncount",
                 str(len(fields)),
                 *fields,
+                str(len(settlement.get("left_out", []))),
             ]
+            for one in settlement.get("left_out", []):
+                args += [one["user"], one["reason"], one["layer"], one["detail"]]
         reply = self._redis.run_script(
             {"script": _SETTLE, "keys": [due_key(channel), dead_key(channel)], "args": args}
         )
@@ -231,6 +237,8 @@ class DeliveryStore:
                     to_iso(dead.get("settled_at", _EPOCH)),
                     encode_replays([*dead.get("replays", []), note]),
                     RECORD_PREFIX,
+                    _JOB_PREFIX,
+                    self._retention_ms(),
                 ],
             }
         )

@@ -4,7 +4,7 @@ A mail may wait for minutes, gathered into a digest, or for hours, while its pro
 users have stored comes with the claim.
 """
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from platform_core.errors import DecodeError
 from platform_core.job_events import JobDomain
@@ -22,16 +22,53 @@ class Stop(TypedDict):
     detail: str
 
 
-def stop_of(delivery: Delivery) -> Stop | None:
-    """Return why a claimed delivery is not to be sent after all; None if it is.
+class LeftOut(Stop):
+    """A user of whose jobs a digest does not tell, and why."""
 
-    A digest is stopped if every user of whose jobs it tells has opted out. As a rule that is one user.
+    user: str
+
+
+class Wanted(TypedDict):
+    """What of a delivery is wanted when it leaves.
+
+    Attributes:
+        delivery: what is to be sent; of a digest only the jobs of those who want it.
+        left_out: the other users of a digest.
+        stop: why nothing is sent at all; absent if something is.
     """
+
+    delivery: Delivery
+    left_out: list[LeftOut]
+    stop: NotRequired[Stop]
+
+
+def what_is_wanted(delivery: Delivery) -> Wanted:
+    """Return what of a claimed delivery is to be sent.
+
+    A digest leaves out the jobs of those users who have opted out. As a rule all are one user's; if there are
+    jobs of nobody else, nothing is sent.
+    """
+    wanted: Wanted = {"delivery": delivery, "left_out": []}
     if "items" not in delivery:
-        return _stop(delivery.get("preferences"), delivery["domain"])
-    stops = [_stop(item.get("preferences"), delivery["domain"]) for item in delivery["items"]]
-    found = [stop for stop in stops if stop is not None]
-    return found[0] if found and len(found) == len(stops) else None
+        stop = _stop(delivery.get("preferences"), delivery["domain"])
+        if stop is not None:
+            wanted["stop"] = stop
+        return wanted
+    users = delivery.get("users", [])
+    jobs = 0
+    for user in users:
+        stop = _stop(user.get("preferences"), delivery["domain"])
+        if stop is not None:
+            wanted["left_out"].append({"user": user.get("name", ""), **stop})
+            jobs += user["jobs"]
+    names = {one["user"] for one in wanted["left_out"]}
+    if names and len(names) == len(users):
+        first = wanted["left_out"][0]
+        wanted["stop"] = {"reason": first["reason"], "layer": first["layer"], "detail": first["detail"]}
+    elif names:
+        items = [item for item in delivery["items"] if item.get("subscriber") not in names]
+        wanted["delivery"] = {**delivery, "items": items, "gathered": delivery.get("gathered", 0) - jobs}
+    return wanted
 
 
 def _stop(preferences: str | None, domain: JobDomain) -> Stop | None:

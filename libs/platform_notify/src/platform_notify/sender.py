@@ -17,7 +17,7 @@ from platform_notify.claims import Claim, Unreadable, Verdict
 from platform_notify.deliveries import Delivery
 from platform_notify.delivery_store import DeliveryStore, Settlement
 from platform_notify.messages import MailMessage
-from platform_notify.opt_outs import Stop, stop_of
+from platform_notify.opt_outs import LeftOut, Stop, Wanted, what_is_wanted
 from platform_notify.providers.base import MailProvider, SendResult, failed, sent
 from platform_notify.providers.sent_log import LogAnswer, SentLog
 from platform_notify.rate_limit import RateRule
@@ -212,14 +212,10 @@ class Sender:
 
     def _send(self, claim: Claim) -> _Answered:
         settled = self._settle_unsure(claim)
-        to_send = [one for one in claim["deliveries"] if one["delivery_id"] not in settled]
-        stopped = list(_stopped_among(to_send))
-        not_sent = {one["delivery"]["delivery_id"] for one in stopped}
-        mails = {
-            delivery["delivery_id"]: self._mail(delivery)
-            for delivery in to_send
-            if delivery["delivery_id"] not in not_sent
-        }
+        wanted = [what_is_wanted(one) for one in claim["deliveries"] if one["delivery_id"] not in settled]
+        stopped = list(_stopped_among(wanted))
+        to_send = {one["delivery"]["delivery_id"]: one for one in wanted if "stop" not in one}
+        mails = {name: self._mail(one["delivery"]) for name, one in to_send.items()}
         messages = [mail for mail in mails.values() if mail is not None]
         started = self._clock.monotonic()
         answers = iter(self._provider.send(messages) if messages else [])
@@ -229,14 +225,15 @@ class Sender:
                 {"provider": self._provider.name, "mails": len(messages), "seconds": seconds}
             )
         tried: list[_Tried] = []
-        for delivery in claim["deliveries"]:
-            if delivery["delivery_id"] in not_sent:
-                continue
-            one = settled.get(delivery["delivery_id"])
-            if one is None:
-                result = _UNWRITABLE if mails[delivery["delivery_id"]] is None else next(answers)
-                one = self._settle(delivery, claim, result, "provider", seconds)
-            tried.append(one)
+        for name in [delivery["delivery_id"] for delivery in claim["deliveries"]]:
+            if name in settled:
+                tried.append(settled[name])
+            elif name in to_send:
+                result = _UNWRITABLE if mails[name] is None else next(answers)
+                one = to_send[name]
+                tried.append(
+                    self._settle(one["delivery"], claim, result, "provider", seconds, one["left_out"])
+                )
         return {
             "token": claim["token"],
             "is_probe": claim["verdict"] == "probe",
@@ -274,7 +271,13 @@ class Sender:
         return settled
 
     def _settle(
-        self, delivery: Delivery, claim: Claim, result: SendResult, teller: Teller, seconds: float
+        self,
+        delivery: Delivery,
+        claim: Claim,
+        result: SendResult,
+        teller: Teller,
+        seconds: float,
+        left_out: Sequence[LeftOut] = (),
     ) -> _Tried:
         attempt: Attempt = {
             "provider": self._provider.name,
@@ -285,6 +288,7 @@ class Sender:
             "jitter": self._jitter(),
             "has_log": self._log is not None,
             "may_repeat": self._config["when_unsure"] == "resend",
+            "left_out": left_out,
         }
         settlement = settle_attempt(delivery, claim, attempt)
         return {"delivery": delivery, "result": result, "teller": teller, "settlement": settlement}
@@ -396,9 +400,8 @@ class Sender:
         )
 
 
-def _stopped_among(deliveries: Sequence[Delivery]) -> Iterator[_Stopped]:
+def _stopped_among(wanted: Sequence[Wanted]) -> Iterator[_Stopped]:
     """Give those that are not to be sent after all."""
-    for delivery in deliveries:
-        stop = stop_of(delivery)
-        if stop is not None:
-            yield {"delivery": delivery, "stop": stop}
+    for one in wanted:
+        if "stop" in one:
+            yield {"delivery": one["delivery"], "stop": one["stop"]}

@@ -1,5 +1,6 @@
 """What becomes of a delivery after an attempt, as the store will record it. Pure."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal, TypeAlias, TypedDict
 
@@ -7,7 +8,7 @@ from platform_notify.circuit import PROBE_PAUSE
 from platform_notify.claims import Claim, Unreadable
 from platform_notify.deliveries import AttemptNote, Delivery
 from platform_notify.delivery_store import Settlement
-from platform_notify.opt_outs import Stop
+from platform_notify.opt_outs import LeftOut, Stop
 from platform_notify.providers.base import Failed, SendResult, failed
 from platform_notify.rendering import TEMPLATE_VERSION
 from platform_notify.retry import RetryDecision, decide_retry
@@ -26,6 +27,7 @@ class Attempt(TypedDict):
         jitter: a random number from -1 to 1.
         has_log: the provider has a log that can be asked before the next attempt.
         may_repeat: a mail that may have been delivered is sent again if no log can tell.
+        left_out: of a digest: the users of whose jobs it did not tell.
     """
 
     provider: str
@@ -36,6 +38,7 @@ class Attempt(TypedDict):
     jitter: float
     has_log: bool
     may_repeat: bool
+    left_out: Sequence[LeftOut]
 
 
 def held_back() -> Failed:
@@ -64,6 +67,7 @@ def settle_attempt(delivery: Delivery, claim: Claim, attempt: Attempt) -> Settle
     if result["outcome"] == "sent":
         settlement["state"] = "sent"
         settlement["message_ids"], settlement["answer"] = result["message_ids"], result["answer"]
+        settlement["left_out"] = attempt["left_out"]
         return settlement
     if result["ambiguous"]:
         settlement["unsure"] = "yes"

@@ -116,7 +116,12 @@ def _told_in_digest(delivery: Delivery, digest: Delivery | None, circuit: Circui
         yield f"They are told in the digest {delivery.get('digest')}, of which there is no record any more."
         yield f"This one counts as {delivery['state']}."
         return
-    yield f"One mail tells of {digest.get('gathered', 0)} of them: the digest {digest['delivery_id']}."
+    told = digest.get("gathered", 0) - digest.get("left_out", 0)
+    yield f"One mail tells of {told} of them: the digest {digest['delivery_id']}."
+    if (delivery["state"], digest["state"]) == ("skipped", "sent"):
+        yield "This one was left out of it."
+        yield from _standing(delivery, circuit)
+        return
     yield from _tries(digest)
     yield from _standing(digest, circuit)
 

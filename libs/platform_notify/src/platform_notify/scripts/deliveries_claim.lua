@@ -1,15 +1,17 @@
 -- Take due deliveries for one sender, under a lease: until it ends nobody else gets them (with token_bucket.lua
--- in front). What is taken is sent in one request, so one token of the provider's rate limit goes with it.
+-- in front). What is taken is sent in one request, so one token of the provider's rate limit goes with it. A digest
+-- counts by what was gathered into it, so that neither this script nor the one that settles them holds up Redis.
 --   KEYS[1]  the channel's due set (score: due, ms)
 --   KEYS[2]  the provider's circuit         KEYS[3]  until when the provider asked to be left alone (ms)
 --   KEYS[4]  the provider's rate limit
 --   ARGV     now (ms), now (ISO), lease (ms), at most how many, claim token, provider, time between two
 --            probes (ms), prefix of the records' keys, time until a token comes back (ms, "0" for no limit),
 --            tokens of a full bucket, prefix of the digests' lists, at most how many of a digest are told, end of
---            the lease (ISO)
+--            the lease (ISO), at most how much work (mails, and jobs gathered into them)
 --   returns  {verdict, when to ask again (ms, "" if nothing waits), when the circuit was closed (ISO, ""),
 --             then for each delivery: id, number of texts, field, value, ...; beside its own fields what its
---             user has stored about mails (`preferences`), and of a digest what it tells (`item:<n>:...`)}
+--             user has stored about mails (`preferences`), and of a digest what it tells (`item:<n>:...`) and
+--             whose jobs are in it (`user:<n>:...`; one without a `name` stands for jobs of nobody known)}
 --   verdict  "claimed" | "none"
 --            "probe": the circuit is open, and this one delivery finds out whether the provider is well again
 --   refuses  {"open", next probe (ms), ""}, {"paused", until (ms), ""}, {"limited", until (ms), ""}
@@ -17,7 +19,7 @@ local due_set, circuit, pause = KEYS[1], KEYS[2], KEYS[3]
 local now, now_iso, lease, limit = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local token, provider, probe_pause, prefix = ARGV[5], ARGV[6], tonumber(ARGV[7]), ARGV[8]
 local interval, burst, list_prefix, told = tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11], tonumber(ARGV[12])
-local lease_end = ARGV[13]
+local lease_end, work_left = ARGV[13], tonumber(ARGV[14])
 
 local paused_until = redis.call('GET', pause)
 if paused_until and tonumber(paused_until) > now then
@@ -44,59 +46,139 @@ local function release(list)
   redis.call('DEL', list)
 end
 
--- Add what a delivery's user has stored about mails by now (platform_core.notifications.preferences_key).
+local chosen = {}
+
+-- Put a mail that was gathered behind the one before it (`after`), if that one has not left: because the account
+-- is refused, or because it is leaving at this moment. One that fails for itself holds nothing back.
+local function must_wait(id, after)
+  if not after or chosen[after] then
+    return false
+  end
+  local found = redis.call('HMGET', prefix .. after, 'state', 'attempt', 'claim', 'due_at')
+  if found[1] ~= 'waiting' or (found[2] and not found[3]) then
+    return false
+  end
+  local due = redis.call('ZSCORE', due_set, after)
+  if not due then
+    -- Taken out of the set by hand: it may never leave.
+    return false
+  end
+  if found[3] then
+    redis.call('ZADD', due_set, now + 1000, id)
+  else
+    redis.call('ZADD', due_set, tonumber(due) + 1, id)
+    redis.call('HSET', prefix .. id, 'due_at', found[4])
+  end
+  return true
+end
+
+-- Choose what is claimed: for each its id, its fields one after the other, and the same by their names.
+local function choose()
+  local found = {}
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', due_set, '-inf', now, 'LIMIT', 0, limit)) do
+    local flat, record = redis.call('HGETALL', prefix .. id), {}
+    for i = 1, #flat, 2 do
+      record[flat[i]] = flat[i + 1]
+    end
+    if #flat == 0 then
+      -- Its record was removed by hand: nothing is left to send.
+      redis.call('ZREM', due_set, id)
+      release(list_prefix .. id)
+    elseif not must_wait(id, record.after) then
+      work_left = work_left - 1 - tonumber(record.gathered or '0')
+      if work_left < 0 and #found > 0 then
+        break
+      end
+      chosen[id] = true
+      found[#found + 1] = { id, flat, record }
+    end
+  end
+  return found
+end
+
+local function put(flat, name, value)
+  flat[#flat + 1] = name
+  flat[#flat + 1] = value
+end
+
+-- Add what a user has stored about mails by now (platform_core.notifications.preferences_key).
+local known = {}
 local function tell_preferences(flat, name, user)
   if not user then
     return
   end
-  local found = redis.pcall('GET', 'user:' .. user .. ':notification_preferences')
-  if type(found) == 'table' then
-    -- The key holds no text: nobody can read from it that the user wants mails.
-    found = 'no text'
+  if known[user] == nil then
+    local found = redis.pcall('GET', 'user:' .. user .. ':notification_preferences')
+    -- A key that holds no text: nobody can read from it that the user wants mails.
+    known[user] = type(found) == 'table' and 'no text' or found
   end
-  if found then
-    flat[#flat + 1] = name
-    flat[#flat + 1] = found
+  if known[user] then
+    put(flat, name, known[user])
   end
 end
 
--- Add the first members of a digest to its fields.
+-- Add to a digest's fields whose jobs are in it, and its first members; the first one of each user before the
+-- others, so that something is left to tell if somebody among them wants no mails.
 local function tell_members(flat, list)
-  for number, member in ipairs(redis.call('LRANGE', list, 0, told - 1)) do
-    local found = redis.call('HMGET', prefix .. member, 'facts', 'subscriber')
-    for place, name in ipairs({ 'facts', 'subscriber' }) do
-      if found[place] then
-        flat[#flat + 1] = 'item:' .. number .. ':' .. name
-        flat[#flat + 1] = found[place]
+  local members, owners, jobs, order = redis.call('LRANGE', list, 0, -1), {}, {}, {}
+  local telling, room = {}, told
+  for place, member in ipairs(members) do
+    local found = redis.call('HMGET', prefix .. member, 'subscriber', 'state')
+    if found[2] then
+      local owner = found[1] or ''
+      if not jobs[owner] then
+        jobs[owner], order[#order + 1] = 0, owner
+        telling[place], room = room > 0, room - 1
+      end
+      owners[place], jobs[owner] = owner, jobs[owner] + 1
+    end
+  end
+  for place in ipairs(members) do
+    if owners[place] and not telling[place] and room > 0 then
+      telling[place], room = true, room - 1
+    end
+  end
+  local number = 0
+  for place, member in ipairs(members) do
+    if telling[place] then
+      number = number + 1
+      put(flat, 'item:' .. number .. ':facts', redis.call('HGET', prefix .. member, 'facts') or '')
+      if owners[place] ~= '' then
+        put(flat, 'item:' .. number .. ':subscriber', owners[place])
       end
     end
-    tell_preferences(flat, 'item:' .. number .. ':preferences', found[2])
+  end
+  for place, owner in ipairs(order) do
+    put(flat, 'user:' .. place .. ':jobs', tostring(jobs[owner]))
+    if owner ~= '' then
+      put(flat, 'user:' .. place .. ':name', owner)
+      tell_preferences(flat, 'user:' .. place .. ':preferences', owner)
+    end
   end
 end
 
 local reply = { 'none', '', redis.call('HGET', circuit, 'closed_at') or '' }
-local function claim(id)
-  local record = prefix .. id
-  if redis.call('EXISTS', record) == 0 then
-    -- Its record was removed by hand: nothing is left to send.
-    redis.call('ZREM', due_set, id)
-    release(list_prefix .. id)
-    return
-  end
-  if redis.call('HEXISTS', record, 'claim') == 1 then
+local function claim(id, flat, record)
+  local changes = {
+    'claim', token, 'provider', provider, 'due_at', lease_end, 'attempt', tostring(tonumber(record.attempt or '0') + 1),
+  }
+  if record.claim then
     -- Its last sender never came back, and nobody knows what it had sent.
-    redis.call('HINCRBY', record, 'interrupted', 1)
-    redis.call('HSET', record, 'unsure', 'yes')
+    put(changes, 'interrupted', tostring(tonumber(record.interrupted or '0') + 1))
+    put(changes, 'unsure', 'yes')
   end
-  redis.call('HSET', record, 'claim', token, 'provider', provider, 'due_at', lease_end)
-  redis.call('HSETNX', record, 'first_attempt_at', now_iso)
-  redis.call('HINCRBY', record, 'attempt', 1)
+  if not record.first_attempt_at then
+    put(changes, 'first_attempt_at', now_iso)
+  end
+  redis.call('HSET', prefix .. id, unpack(changes))
   redis.call('ZADD', due_set, now + lease, id)
-  local flat = redis.call('HGETALL', record)
-  if redis.call('HEXISTS', record, 'gathered') == 1 then
+  for _, text in ipairs(changes) do
+    flat[#flat + 1] = text
+  end
+  if record.gathered then
     tell_members(flat, list_prefix .. id)
   else
-    tell_preferences(flat, 'preferences', redis.call('HGET', record, 'subscriber'))
+    tell_preferences(flat, 'preferences', record.subscriber)
   end
   reply[#reply + 1] = id
   reply[#reply + 1] = tostring(#flat)
@@ -106,15 +188,15 @@ local function claim(id)
   reply[1] = is_open and 'probe' or 'claimed'
 end
 
-local due = redis.call('ZRANGEBYSCORE', due_set, '-inf', now, 'LIMIT', 0, limit)
-if #due > 0 and interval > 0 then
+local to_claim = choose()
+if #to_claim > 0 and interval > 0 then
   local wait = take_token(KEYS[4], now, interval, burst)
   if wait > 0 then
     return { 'limited', string.format('%.0f', now + wait), '' }
   end
 end
-for _, id in ipairs(due) do
-  claim(id)
+for _, found in ipairs(to_claim) do
+  claim(found[1], found[2], found[3])
 end
 if reply[1] == 'probe' then
   redis.call('HSET', circuit, 'next_probe', now + probe_pause)

@@ -1,13 +1,15 @@
 -- Record what became of claimed deliveries. Only who holds a delivery's claim may say so, with one exception:
 -- that a mail was sent is true whoever says it, and keeps it from being sent once more. What becomes of a digest
--- becomes of all that was gathered into it.
+-- becomes of all that was gathered into it; but of one that was sent the jobs of those users are skipped whom it
+-- does not tell of.
 --   KEYS[1]  the channel's due set          KEYS[2]  the channel's dead set (score: died, ms)
 --   ARGV     now (ms), retention (ms), claim token, prefix of the records' keys, prefix of the digests' lists,
 --            prefix of the keys of jobs' deliveries, then for each delivery:
 --            id, key of its job's deliveries, state ("waiting" | "sent" | "dead" | "skipped"), due (ms, for
 --            "waiting"),
 --            "count" | "uncount" (forget the attempts so far), number of texts, field, value, ...; the field
---            "unsure" is taken away first and must be among them to stay
+--            "unsure" is taken away first and must be among them to stay; number of users left out, and for
+--            each: user, reason, layer, detail
 --   returns  for each delivery "ok", or "lost": it was claimed by another meanwhile; nothing is written
 local due_set, dead_set = KEYS[1], KEYS[2]
 local now, retention, token, prefix = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
@@ -19,20 +21,36 @@ local function forget_later(record, of_job, id)
   redis.call('PEXPIRE', of_job, retention)
 end
 
-local function settle_members(list, state, settled_at, detail, reason, layer)
+-- Settle what was gathered; return how many of them the digest left out.
+local function settle_members(list, settled_at, fate, left_out)
+  local number = 0
   for _, member in ipairs(redis.call('LRANGE', list, 0, -1)) do
     local record = prefix .. member
-    local job = redis.call('HMGET', record, 'domain', 'job_id')
+    local job = redis.call('HMGET', record, 'domain', 'job_id', 'subscriber')
     -- One whose record was removed by hand is not made anew.
     if job[1] then
-      redis.call('HSET', record, 'state', state, 'settled_at', settled_at, 'detail', detail)
-      if state == 'skipped' then
-        redis.call('HSET', record, 'reason', reason, 'layer', layer)
+      local its_fate = job[3] and left_out[job[3]]
+      if its_fate then
+        number = number + 1
+      end
+      its_fate = its_fate or fate
+      redis.call('HSET', record, 'state', its_fate.state, 'settled_at', settled_at, 'detail', its_fate.detail)
+      if its_fate.state == 'skipped' then
+        redis.call('HSET', record, 'reason', its_fate.reason, 'layer', its_fate.layer)
       end
       forget_later(record, job_prefix .. job[1] .. ':' .. job[2], member)
     end
   end
   redis.call('PEXPIRE', list, retention)
+  return number
+end
+
+local function read_left_out(at)
+  local left_out = {}
+  for i = at + 1, at + 4 * tonumber(ARGV[at]), 4 do
+    left_out[ARGV[i]] = { state = 'skipped', reason = ARGV[i + 1], layer = ARGV[i + 2], detail = ARGV[i + 3] }
+  end
+  return left_out
 end
 
 local function settle(at)
@@ -60,7 +78,9 @@ local function settle(at)
   local found = redis.call('HMGET', record, 'gathered', 'settled_at', 'detail', 'reason', 'layer')
   if found[1] then
     redis.call('PEXPIRE', record, retention)
-    settle_members(list_prefix .. id, state, found[2], found[3] or '', found[4], found[5])
+    local fate = { state = state, detail = found[3] or '', reason = found[4], layer = found[5] }
+    local left_out = read_left_out(at + 6 + tonumber(ARGV[at + 5]))
+    redis.call('HSET', record, 'left_out', settle_members(list_prefix .. id, found[2], fate, left_out))
   else
     forget_later(record, of_job, id)
   end
@@ -74,6 +94,7 @@ local reply, at = {}, 7
 while at <= #ARGV do
   reply[#reply + 1] = settle(at)
   at = at + 6 + tonumber(ARGV[at + 5])
+  at = at + 1 + 4 * tonumber(ARGV[at])
 end
 -- The records of these have expired.
 redis.call('ZREMRANGEBYSCORE', dead_set, '-inf', now - tonumber(retention))

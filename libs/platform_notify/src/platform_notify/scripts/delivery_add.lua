@@ -4,7 +4,8 @@
 -- claimed it: from then on it has a `provider`, and its content is fixed.
 --   KEYS[1]  the record                     KEYS[2]  the channel's due set
 --   KEYS[3]  the deliveries of the job (sorted by when they were made)
---   KEYS[4]  the recipient's storm: until (ms), until_iso, singles, open (what was gathered last)
+--   KEYS[4]  the recipient's storm: until (ms), until_iso, singles, alert (the first that left singly), open (what
+--            was gathered last)
 --   ARGV     delivery id, now (ms), retention (ms), due (ms, "" for a skipped one), window (ms, "0" to gather
 --            nothing), how many leave at once, end of a window that begins now (ISO), id of the digest that this
 --            one would make, prefix of the records' keys, prefix of the digests' lists, at most how many in a
@@ -54,10 +55,13 @@ end
 local function make_digest(single)
   local names = {
     'domain', 'job_id', 'run', 'event', 'channel', 'recipient', 'user_id', 'layer', 'detail', 'created_at',
-    'facts', 'due_at', 'held_until',
+    'facts', 'due_at', 'held_until', 'after',
   }
   for _, name in ipairs(names) do
-    redis.call('HSET', prefix .. new_digest, name, redis.call('HGET', prefix .. single, name))
+    local value = redis.call('HGET', prefix .. single, name)
+    if value then
+      redis.call('HSET', prefix .. new_digest, name, value)
+    end
   end
   redis.call('HSET', prefix .. new_digest, 'delivery_id', new_digest, 'state', 'waiting')
   -- Without a score somebody has taken it out of the set by hand; it waits all the same, so it is due.
@@ -68,7 +72,7 @@ local function make_digest(single)
   return new_digest
 end
 
-local known = redis.call('HMGET', storm, 'until', 'until_iso', 'singles', 'open')
+local known = redis.call('HMGET', storm, 'until', 'until_iso', 'singles', 'open', 'alert')
 local open, is_digest = find_open(known[4])
 if open then
   join(is_digest and open or make_digest(open), id)
@@ -84,10 +88,18 @@ end
 redis.call('PEXPIRE', storm, memory)
 if verdict == 'send' then
   redis.call('HINCRBY', storm, 'singles', 1)
+  if begins then
+    redis.call('HSET', storm, 'alert', id)
+  end
   redis.call('ZADD', due_set, due, id)
   return { 'added' }
 end
 redis.call('HSET', storm, 'open', id)
 redis.call('HSET', record, 'due_at', known[2], 'held_until', known[2])
+-- What went to the recipient before it: it must not overtake that (see deliveries_claim.lua).
+local before = known[4] or known[5]
+if before then
+  redis.call('HSET', record, 'after', before)
+end
 redis.call('ZADD', due_set, known[1], id)
 return { 'gathered' }

@@ -1,9 +1,9 @@
 -- Bring one dead delivery back: due at once, its attempts counted anew. With a digest comes all that was gathered
--- into it.
+-- into it. The lists of their jobs' deliveries are kept anew, or they would expire while it waits.
 --   KEYS[1]  the record    KEYS[2]  the channel's due set    KEYS[3]  the channel's dead set
 --   KEYS[4]  the list of what was gathered into it; empty if it is no digest
 --   ARGV     delivery id, now (ms), now (ISO), when it had died (ISO), all its replays with this one (JSON),
---            prefix of the records' keys
+--            prefix of the records' keys, prefix of the keys of jobs' deliveries, retention (ms)
 --   returns  {"replayed"}
 --   refuses  {"not dead"}: it is not dead, or not since then; nothing is written
 local record, id = KEYS[1], ARGV[1]
@@ -18,12 +18,27 @@ if found[3] then
   redis.call('HSET', record, 'unsure', 'send_anyway')
 end
 redis.call('PERSIST', record)
+
+local function keep_in_job(its_record, its_id)
+  local found = redis.call('HMGET', its_record, 'domain', 'job_id')
+  -- A record that a person broke must not end the script in the middle.
+  if found[1] and found[2] then
+    local of_job = ARGV[7] .. found[1] .. ':' .. found[2]
+    redis.call('ZADD', of_job, 'NX', ARGV[2], its_id)
+    redis.call('PEXPIRE', of_job, ARGV[8])
+  end
+end
+
+if redis.call('HEXISTS', record, 'gathered') == 0 then
+  keep_in_job(record, id)
+end
 for _, member in ipairs(redis.call('LRANGE', KEYS[4], 0, -1)) do
   local its_record = ARGV[6] .. member
   if redis.call('EXISTS', its_record) == 1 then
     redis.call('HSET', its_record, 'state', 'gathered', 'detail', '')
     redis.call('HDEL', its_record, 'settled_at')
     redis.call('PERSIST', its_record)
+    keep_in_job(its_record, member)
   end
 end
 redis.call('PERSIST', KEYS[4])
