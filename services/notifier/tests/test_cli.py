@@ -26,6 +26,8 @@ from platform_workers.redis import RedisClient
 from platform_workers.testing import EmbeddedRedis
 
 from notifier.cli import run
+from notifier.redis_advice import read_facts
+from notifier.wiring import GROUP
 
 # What a process needs to run at all, and no setting of ours.
 PLAIN = {
@@ -138,18 +140,48 @@ def test_a_port_that_is_taken_is_told(
     )
 
 
-def test_the_doctor_finds_all_well(
-    server: EmbeddedRedis, redis: RedisClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    environ = {**settings_for(server.url, tmp_path), "NOTIFIER_DOMAINS": "turkic,digits"}
-    complete_job(redis)
-    assert run(["doctor"], environ) == 0
+def test_the_doctor_finds_all_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with EmbeddedRedis(append_only=True) as server, closing(server.client()) as redis:
+        environ = {**settings_for(server.url, tmp_path), "NOTIFIER_DOMAINS": "turkic,digits"}
+        complete_job(redis)
+        redis.xgroup_create("turkic:events:log", GROUP, start="0")
+        version = read_facts(redis)["valkey_version"]
+        assert run(["doctor"], environ) == 0
     assert capsys.readouterr().out.splitlines() == [
         "ok     The settings are complete; the notifier will listen to turkic, digits.",
+        (
+            "ok     Many mails to one address: mails about failures are gathered for 10 min"
+            " after the first one (MAIL_DIGEST)."
+        ),
+        "ok     Outcomes up to 720 hours old are mailed; records of mails are kept for 30 days.",
+        "ok     Mails have no link to stop them, because UNSUBSCRIBE_SECRET is not set.",
         "ok     Redis answers; domains with jobs: turkic.",
+        f"ok     It is Valkey {version}, writes an append-only file and evicts nothing.",
         f"ok     Maildir {tmp_path / 'mail'} can be written; 0 unread.",
     ]
     assert mails(tmp_path) == []
+
+
+def test_the_doctor_warns_of_what_does_not_keep_the_notifier_from_working(
+    server: EmbeddedRedis, redis: RedisClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["doctor"], settings_for(server.url, tmp_path)) == 0
+    (warning,) = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("ok     ")]
+    assert warning.startswith("warn   It writes no append-only file")
+
+
+def test_a_setting_that_does_nothing_is_logged_once_at_the_start(
+    server: EmbeddedRedis, redis: RedisClient, tmp_path: Path
+) -> None:
+    environ = {
+        **settings_for(server.url, tmp_path),
+        "NOTIFIER_DOMAINS": "turkic",
+        "MAIL_DIGEST_DOMAINS": "qr: off",
+    }
+    with RunningNotifier(environ, tmp_path) as notifier:
+        notifier.port()
+        (line,) = notifier.lines("notifier.setting_without_effect")
+    assert str(line["why"]).startswith("MAIL_DIGEST_DOMAINS has rules for qr, which NOTIFIER_DOMAINS")
 
 
 def test_the_doctor_finds_every_fault(
@@ -157,7 +189,7 @@ def test_the_doctor_finds_every_fault(
 ) -> None:
     (tmp_path / "mail").write_text("no folder")
     assert run(["doctor"], settings_for(own_server.url, tmp_path)) == 1
-    good, redis, provider = capsys.readouterr().out.splitlines()
+    good, _digests, _age, _link, redis, provider = capsys.readouterr().out.splitlines()
     assert good == "ok     The settings are complete; the notifier will listen to every domain."
     assert redis.startswith("fault  Redis cannot be used. Redis does not answer: ")
     assert redis.endswith("Is REDIS_URL right?")

@@ -164,7 +164,11 @@ def test_mail_over_smtp() -> None:
         ),
         ({"REDIS_URL": "http://x"}, "REDIS_URL must be a URL that starts with redis://, rediss://, unix://"),
         ({"JOBS_PUBLIC_URL": "jobs.example.com"}, "JOBS_PUBLIC_URL must be a URL that starts with http://"),
-        ({"UNSUBSCRIBE_SECRET": "too short"}, "UNSUBSCRIBE_SECRET must have at least 32 characters"),
+        (
+            {"UNSUBSCRIBE_SECRET": "too short", "JOBS_PUBLIC_URL": "https://jobs.example.com"},
+            "UNSUBSCRIBE_SECRET must have at least 32 characters",
+        ),
+        ({"UNSUBSCRIBE_SECRET": SIGNING}, "JOBS_PUBLIC_URL is required while UNSUBSCRIBE_SECRET is set"),
         ({"MAIL_DIGEST": "some"}, "MAIL_DIGEST must be one of off, failures, successes, all"),
         *[
             (
@@ -245,6 +249,42 @@ def test_nothing_at_all_names_what_is_needed() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, ()),
+        (
+            {"MAILTRAP_ACCOUNT_ID": "815"},
+            (
+                (
+                    "MAILTRAP_ACCOUNT_ID does nothing while MAILTRAP_USE_SANDBOX is true: the sandbox has no"
+                    " log of"
+                    " mails."
+                ),
+            ),
+        ),
+        ({"MAILTRAP_ACCOUNT_ID": "815", "MAILTRAP_USE_SANDBOX": "no", "MAILTRAP_INBOX_ID": ""}, ()),
+        ({"MAIL_DIGEST_DOMAINS": "qr: off"}, ()),
+        ({"MAIL_DIGEST_DOMAINS": "qr: off", "NOTIFIER_DOMAINS": "turkic,qr"}, ()),
+        (
+            {"MAIL_DIGEST_DOMAINS": "qr: off; digits: off; turkic: off", "NOTIFIER_DOMAINS": "turkic"},
+            (
+                (
+                    "MAIL_DIGEST_DOMAINS has rules for qr, digits, which NOTIFIER_DOMAINS does not name: this"
+                    " notifier"
+                    " does not hear of them."
+                ),
+            ),
+        ),
+    ],
+)
+def test_what_does_nothing_beside_the_other_settings_is_told(
+    changes: dict[str, str], told: tuple[str, ...]
+) -> None:
+    """It is no fault: one environment may serve several notifiers, or the sandbox before the real thing."""
+    assert read_settings({**SANDBOX, **changes})["without_effect"] == told
+
+
 @pytest.mark.parametrize("provider", ["mailtrap", "smtp"])
 def test_the_settings_can_be_printed_without_a_secret(provider: str) -> None:
     settings: NotifierSettings = read_settings(
@@ -254,6 +294,7 @@ def test_the_settings_can_be_printed_without_a_secret(provider: str) -> None:
             "SMTP_URL": f"smtps://user:{KEY}@mail.example.com",
             "REDIS_URL": f"redis://:{KEY}@127.0.0.1:6379/0",
             "UNSUBSCRIBE_SECRET": KEY * 2,
+            "JOBS_PUBLIC_URL": "https://jobs.example.com",
         }
     )
     assert KEY not in repr(settings)

@@ -47,7 +47,6 @@ def test_a_claim_outlives_a_look_up_and_a_call() -> None:
     [
         ({}, False),
         ({"UNSUBSCRIBE_SECRET": "s" * 32}, True),
-        ({"UNSUBSCRIBE_SECRET": "s" * 32, "JOBS_PUBLIC_URL": ""}, False),
     ],
 )
 def test_a_mail_has_a_link_to_stop_it_where_that_can_lead_somewhere(

@@ -12,6 +12,7 @@ from typing import Final
 from platform_core.clock import SystemClock
 from platform_core.errors import PlatformError, SettingsError
 from platform_core.job_events import job_domain
+from platform_core.logging import get_logger
 from platform_notify.circuit import Circuit
 from platform_notify.deliveries import EMAIL
 from platform_notify.delivery_store import DeliveryStore
@@ -137,6 +138,8 @@ def _preview(folder: Path) -> int:
 
 def _run(settings: NotifierSettings) -> int:
     set_up_logging(settings)
+    for sentence in settings["without_effect"]:
+        get_logger("notifier").warning("notifier.setting_without_effect", why=sentence)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stopping.set())
@@ -157,8 +160,8 @@ def _doctor(settings: NotifierSettings) -> int:
     findings = examine(settings, redis, make_provider(settings, redis, SystemClock()))
     code = 0
     for finding in findings:
-        sys.stdout.write(f"{'ok   ' if finding['good'] else 'fault'}  {finding['sentence']}\n")
-        if not finding["good"]:
+        sys.stdout.write(f"{finding['grade']:5}  {finding['sentence']}\n")
+        if finding["grade"] == "fault":
             code = EXIT_FAULT
     return code
 

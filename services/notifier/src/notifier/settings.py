@@ -1,7 +1,7 @@
 """Settings of the notifier: read once, typed, with all faults in one message."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, Literal, TypeAlias, TypedDict
@@ -86,13 +86,15 @@ class NotifierSettings(TypedDict):
         max_age: `NOTIFIER_MAX_AGE_HOURS`; no mail about an outcome that is older when it is heard.
         sender: who they come from, `MAIL_FROM_EMAIL` and `MAIL_FROM_NAME`.
         public_url: `JOBS_PUBLIC_URL`, where people see their jobs; None for no link in the mails.
-        unsubscribe_secret: `UNSUBSCRIBE_SECRET`, the same as the API's; None, or no public address, for no
-            link to stop mails.
+        unsubscribe_secret: `UNSUBSCRIBE_SECRET`, the same as the API's; None for no link to stop mails. With
+            it there is a public address.
         digests: `MAIL_DIGEST` and its kin; see `digest_settings`.
         host: `NOTIFIER_HOST`, the address for health and metrics.
         port: `NOTIFIER_PORT`; 0 takes a free one.
         log_level: `LOG_LEVEL`.
         log_json: `LOG_FORMAT` is `json`.
+        without_effect: a sentence for each setting that does nothing beside the others, and is no fault: the
+            same environment may be right for another notifier.
     """
 
     redis_url: Secret
@@ -108,6 +110,7 @@ class NotifierSettings(TypedDict):
     port: int
     log_level: LogLevel
     log_json: bool
+    without_effect: tuple[str, ...]
 
 
 def read_settings(environ: Mapping[str, str]) -> NotifierSettings:
@@ -125,14 +128,16 @@ def read_settings(environ: Mapping[str, str]) -> NotifierSettings:
         "max_age": _max_age(reader),
         "sender": {"email": reader.email("MAIL_FROM_EMAIL"), "name": reader.text("MAIL_FROM_NAME", "")},
         "public_url": _public_url(reader),
-        "unsubscribe_secret": read_unsubscribe_secret(reader),
+        "unsubscribe_secret": _unsubscribe_secret(reader),
         "digests": read_digest_settings(reader),
         "host": reader.text("NOTIFIER_HOST", "127.0.0.1"),
         "port": reader.integer("NOTIFIER_PORT", DEFAULT_PORT, minimum=0, maximum=65_535),
         "log_level": reader.choice("LOG_LEVEL", LOG_LEVELS, "INFO"),
         "log_json": reader.choice("LOG_FORMAT", LOG_FORMATS, "text") == "json",
+        "without_effect": (),
     }
     reader.finish()
+    settings["without_effect"] = tuple(_without_effect(settings))
     return settings
 
 
@@ -243,6 +248,34 @@ def _smtp_server(reader: SettingsReader) -> SmtpEndpoint:
         except DecodeError as error:
             reader.fault(f"SMTP_URL must be a {error.expected}")
     return server
+
+
+def _unsubscribe_secret(reader: SettingsReader) -> Secret | None:
+    secret = read_unsubscribe_secret(reader)
+    if secret is not None and reader.optional_text("JOBS_PUBLIC_URL") is None:
+        reader.fault(
+            "JOBS_PUBLIC_URL is required while UNSUBSCRIBE_SECRET is set: links to stop mails lead there"
+        )
+    return secret
+
+
+def _without_effect(settings: NotifierSettings) -> Iterator[str]:
+    mail, domains = settings["mail"], settings["domains"]
+    if (
+        mail["provider"] == "mailtrap"
+        and mail["sandbox_inbox_id"] is not None
+        and mail["account_id"] is not None
+    ):
+        yield (
+            "MAILTRAP_ACCOUNT_ID does nothing while MAILTRAP_USE_SANDBOX is true: the sandbox has no log"
+            " of mails."
+        )
+    unheard = [name for name in settings["digests"]["domains"] if domains and name not in domains]
+    if unheard:
+        yield (
+            f"MAIL_DIGEST_DOMAINS has rules for {', '.join(unheard)}, which NOTIFIER_DOMAINS does not name:"
+            " this notifier does not hear of them."
+        )
 
 
 def _public_url(reader: SettingsReader) -> str | None:

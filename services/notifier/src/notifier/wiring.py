@@ -269,10 +269,15 @@ def make_sender(
 
 def make_writer(settings: NotifierSettings, clock: Clock) -> MailWriter:
     """Return what writes the mails, with links to stop them if the settings allow for these."""
+    return MailWriter(clock, make_links(settings))
+
+
+def make_links(settings: NotifierSettings) -> UnsubscribeLinks | None:
+    """Return what makes links to stop mails; None if the settings do not allow for these."""
     secret, public_url = settings["unsubscribe_secret"], settings["public_url"]
     if secret is None or public_url is None:
-        return MailWriter(clock)
-    return MailWriter(clock, UnsubscribeLinks(UnsubscribeTokens(secret), public_url))
+        return None
+    return UnsubscribeLinks(UnsubscribeTokens(secret), public_url)
 
 
 def make_pages(threads: LoopThreads, readiness: Readiness, metrics: Metrics) -> dict[str, Callable[[], Page]]:
