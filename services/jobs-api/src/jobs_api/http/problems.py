@@ -142,6 +142,18 @@ def change_unknown(location: str) -> ProblemError:
     )
 
 
+def opt_out_unknown() -> ProblemError:
+    """Return the problem of an opt-out that Redis did not answer: for some of its users it may be stored."""
+    return ProblemError(
+        _later(
+            "change-unknown",
+            "It is not known whether the mails are stopped. Please try again in a moment: to do it"
+            " twice does no"
+            " harm.",
+        )
+    )
+
+
 def exception_handler(
     logger: Logger,
 ) -> Callable[[Request[object, object, State], Exception], Response[bytes]]:

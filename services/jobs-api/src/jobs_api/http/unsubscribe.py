@@ -12,12 +12,13 @@ from litestar import Request, Response, Router, post, route
 from litestar.datastructures import State
 from litestar.params import FromQuery, RawBody
 from platform_notify.unsubscribe import TokenError, Unsubscription
+from platform_workers.errors import RedisUnavailableError
 
 from jobs_api.http.access import ANYONE
 from jobs_api.http.answers import READ
 from jobs_api.http.multipart_body import boundary_of, read_fields
 from jobs_api.http.page.rendering import UNSUBSCRIBE_POLICY, UnsubscribeWords, render_unsubscribe_page
-from jobs_api.http.problems import ProblemError, problem_of
+from jobs_api.http.problems import ProblemError, opt_out_unknown, problem_of
 from jobs_api.http.services import Services
 
 MAX_BODY_BYTES: Final = 16 * 1024
@@ -36,7 +37,9 @@ def unsubscribe_routes(services: Services) -> Router:
 
     def read(token: str | None) -> Unsubscription:
         if tokens is None:
-            raise _refusal(404, "Mails of this platform have no such links. Ask whoever runs the jobs.")
+            raise _refusal(
+                404, "Here it can't be checked, because there is no secret for it. Ask whoever runs the jobs."
+            )
         try:
             return tokens.verify(token or "")
         except TokenError as error:
@@ -73,8 +76,12 @@ def unsubscribe_routes(services: Services) -> Router:
         """Turn the mails off; doing it again changes nothing."""
         allowed = read(token)
         everything = _wants_everything(request.headers.get("content-type", ""), body)
-        for user in allowed["users"]:
-            store.opt_out(user, None if everything else allowed["domain"])
+        try:
+            for user in allowed["users"]:
+                store.opt_out(user, None if everything else allowed["domain"])
+        except RedisUnavailableError as error:
+            logger.warning("http.redis_away", error=str(error))
+            raise opt_out_unknown() from error
         logger.info("http.unsubscribed", domain="all" if everything else allowed["domain"])
         which = "of this platform" if everything else f"about jobs of {allowed['domain']}"
         return _page(
