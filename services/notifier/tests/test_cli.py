@@ -179,7 +179,8 @@ def test_a_setting_that_does_nothing_is_logged_once_at_the_start(
         "MAIL_DIGEST_DOMAINS": "qr: off",
     }
     with RunningNotifier(environ, tmp_path) as notifier:
-        notifier.port()
+        notifier.wait_until_ready()
+        assert notifier.terminate() == 0
         (line,) = notifier.lines("notifier.setting_without_effect")
     assert str(line["why"]).startswith("MAIL_DIGEST_DOMAINS has rules for qr, which NOTIFIER_DOMAINS")
 

@@ -17,7 +17,9 @@ def age_log(redis: RedisClient, hours: int) -> None:
     redis.delete(LOG)
     begin = to_millis(SystemClock().now() - timedelta(hours=hours))
     for number, entry in enumerate(entries):
-        redis.connection.xadd(LOG, {**entry["fields"]}, id=f"{begin}-{number}")
+        fields: dict[bytes | bytearray | memoryview[int] | str | int | float, str] = {}
+        fields.update(entry["fields"].items())
+        redis.connection.xadd(LOG, {**fields}, id=f"{begin}-{number}")
 
 
 def test_it_mails_what_ended_before_it_came(
