@@ -226,7 +226,7 @@ def test_a_record_that_cannot_be_read_is_handed_out_as_such(store: DeliveryStore
         store.add(delivery)
     redis.hset(f"notify:delivery:{bad['delivery_id']}", {"facts": "{}"})
     redis.delete(f"notify:delivery:{worse['delivery_id']}")
-    redis.hset(f"notify:delivery:{worse['delivery_id']}", {"state": "waiting"})
+    redis.hset(f"notify:delivery:{worse['delivery_id']}", {"detail": "and all that is left"})
     claimed = claim(store)
     assert job_ids(claimed) == ["good"]
     found = {item["delivery_id"]: (item["domain"], item["job_id"]) for item in claimed["unreadable"]}

@@ -72,28 +72,25 @@ local function must_wait(id, after)
   return true
 end
 
--- Choose what is claimed: for each its id, its fields one after the other, and the same by their names.
+-- Choose what is claimed; return the ids in the order in which they are due.
 local function choose()
-  local found = {}
+  local ids = {}
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', due_set, '-inf', now, 'LIMIT', 0, limit)) do
-    local flat, record = redis.call('HGETALL', prefix .. id), {}
-    for i = 1, #flat, 2 do
-      record[flat[i]] = flat[i + 1]
-    end
-    if #flat == 0 then
+    local found = redis.call('HMGET', prefix .. id, 'state', 'after', 'gathered')
+    if not found[1] and redis.call('EXISTS', prefix .. id) == 0 then
       -- Its record was removed by hand: nothing is left to send.
       redis.call('ZREM', due_set, id)
       release(list_prefix .. id)
-    elseif not must_wait(id, record.after) then
-      work_left = work_left - 1 - tonumber(record.gathered or '0')
-      if work_left < 0 and #found > 0 then
+    elseif not must_wait(id, found[2]) then
+      work_left = work_left - 1 - tonumber(found[3] or '0')
+      if work_left < 0 and #ids > 0 then
         break
       end
       chosen[id] = true
-      found[#found + 1] = { id, flat, record }
+      ids[#ids + 1] = id
     end
   end
-  return found
+  return ids
 end
 
 local function put(flat, name, value)
@@ -158,32 +155,27 @@ local function tell_members(flat, list)
 end
 
 local reply = { 'none', '', redis.call('HGET', circuit, 'closed_at') or '' }
-local function claim(id, flat, record)
-  local changes = {
-    'claim', token, 'provider', provider, 'due_at', lease_end, 'attempt', tostring(tonumber(record.attempt or '0') + 1),
-  }
-  if record.claim then
+local function claim(id)
+  local record = prefix .. id
+  local found = redis.call(
+    'HMGET', record, 'claim', 'interrupted', 'attempt', 'first_attempt_at', 'gathered', 'subscriber')
+  if found[1] then
     -- Its last sender never came back, and nobody knows what it had sent.
-    put(changes, 'interrupted', tostring(tonumber(record.interrupted or '0') + 1))
-    put(changes, 'unsure', 'yes')
+    redis.call('HSET', record, 'interrupted', tonumber(found[2] or '0') + 1, 'unsure', 'yes')
   end
-  if not record.first_attempt_at then
-    put(changes, 'first_attempt_at', now_iso)
-  end
-  redis.call('HSET', prefix .. id, unpack(changes))
+  redis.call('HSET', record, 'claim', token, 'provider', provider, 'due_at', lease_end,
+    'attempt', tonumber(found[3] or '0') + 1, 'first_attempt_at', found[4] or now_iso)
   redis.call('ZADD', due_set, now + lease, id)
-  for _, text in ipairs(changes) do
-    flat[#flat + 1] = text
-  end
-  if record.gathered then
+  local flat = redis.call('HGETALL', record)
+  if found[5] then
     tell_members(flat, list_prefix .. id)
   else
-    tell_preferences(flat, 'preferences', record.subscriber)
+    tell_preferences(flat, 'preferences', found[6])
   end
-  reply[#reply + 1] = id
-  reply[#reply + 1] = tostring(#flat)
-  for _, text in ipairs(flat) do
-    reply[#reply + 1] = text
+  local at = #reply
+  reply[at + 1], reply[at + 2] = id, tostring(#flat)
+  for i = 1, #flat do
+    reply[at + 2 + i] = flat[i]
   end
   reply[1] = is_open and 'probe' or 'claimed'
 end
@@ -195,8 +187,8 @@ if #to_claim > 0 and interval > 0 then
     return { 'limited', string.format('%.0f', now + wait), '' }
   end
 end
-for _, found in ipairs(to_claim) do
-  claim(found[1], found[2], found[3])
+for _, id in ipairs(to_claim) do
+  claim(id)
 end
 if reply[1] == 'probe' then
   redis.call('HSET', circuit, 'next_probe', now + probe_pause)
