@@ -198,6 +198,18 @@ def test_a_cancelled_job_leaves_nothing_in_rq(
     assert [key for key in redis.keys("rq:*") if key != "rq:queues"] == []
 
 
+def test_an_attempt_that_ends_while_it_is_taken_back(redis: RedisClient, store: JobRecordStore) -> None:
+    """RQ reads who runs it, then looks each of them up, and stumbled where one was done in between: the job
+    was cancelled, and whoever had asked for it was told of a fault."""
+    enqueue(redis, store, 1, None)
+    redis.connection.zadd("rq:executions:shop-job-1-1-1", {"just ended": 4e9})
+    make_job_control(redis=redis).cancel(store.domain, "job-1")
+    record = store.load("job-1")
+    assert record is not None
+    assert record["status"] == "cancelled"
+    assert [key for key in redis.keys("rq:*") if key != "rq:queues"] == []
+
+
 def test_a_running_attempts_worker_is_told(redis: RedisClient, store: JobRecordStore) -> None:
     name = enqueue(redis, store, 1, None)
     with redis.subscription() as heard:

@@ -91,6 +91,23 @@ def test_everything_asked_for_is_stored_as_given(
     assert run_at == later
 
 
+@pytest.mark.parametrize("years", [0, 1, 100, 2025])
+def test_a_time_that_has_come_is_not_waited_for(
+    redis: RedisClient, store: JobRecordStore, registry: HandlerRegistry, years: int
+) -> None:
+    """RQ's scheduler looks for times since 1970 alone: a job from before that waited for ever."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    run_after = now.replace(year=2026 - years)
+    queue = RqJobQueue(redis=redis, name="images")
+    submitter = JobSubmitter(store=store, queue=queue, registry=registry, clock=FakeClock(now))
+    job_id = submitter.submit({**REQUEST, "run_after": run_after})["job_id"]
+    assert redis.connection.lrange("rq:queue:images", 0, -1) == [f"shop-{job_id}-1-1".encode()]
+    assert redis.zrange("rq:scheduled:images", 0, -1) == []
+    loaded = store.load(job_id)
+    assert loaded is not None
+    assert loaded.get("run_after") == run_after
+
+
 @pytest.mark.parametrize(
     ("request_", "path"),
     [

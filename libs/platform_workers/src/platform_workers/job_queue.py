@@ -167,4 +167,10 @@ class RqJobQueue:
         elif status in {JobStatus.QUEUED, JobStatus.SCHEDULED}:
             # A worker may have taken it a moment ago: it begins nothing, and what RQ writes about it then
             # expires like any attempt's.
-            job.delete()
+            try:
+                job.delete()
+            except ValueError:
+                # RQ has read that somebody runs it and then looked at who: he was done in between. The list
+                # of those is all that it stumbles over.
+                self._redis.connection.delete(job.execution_registry.key)
+                job.delete()

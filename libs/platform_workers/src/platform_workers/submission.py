@@ -202,7 +202,11 @@ class JobSubmitter:
             "priority": record["priority"],
         }
         call = self._store.create_call(record)
-        return self._queue.enqueue(ticket, call, run_at=record.get("run_after"), unless=unless)
+        run_at = record.get("run_after")
+        if run_at is not None and run_at <= record["created_at"]:
+            # It need not wait; and one from before 1970 RQ's scheduler would never find.
+            run_at = None
+        return self._queue.enqueue(ticket, call, run_at=run_at, unless=unless)
 
 
 def idempotent_job_id(domain: JobDomain, idempotency_key: str) -> str:
