@@ -19,7 +19,7 @@ def name(number: int) -> str:
 
 def events(*states: JsonValue) -> httpx.Response:
     text = "".join(f"event: state\ndata: {encode_json(state)}\n\n" for state in states)
-    return httpx.Response(200, text=text)
+    return httpx.Response(200, text=text, headers={"Content-Type": "text/event-stream"})
 
 
 def test_jobs_are_cancelled_in_turn(capsys: Captured) -> None:
@@ -42,6 +42,7 @@ def test_one_that_is_refused_does_not_keep_the_next_from_it(capsys: Captured) ->
     assert err.splitlines() == [
         f"jobs: {name(1)}: The job is completed; it can't be cancelled.",
         f"jobs: {name(2)}: There is nothing at this address.",
+        "Is JOBS_API_URL right? It is http://jobs.test.",
     ]
 
 

@@ -77,6 +77,8 @@ def test_an_option_becomes_a_field_of_the_payload(text: str, name: str, value: J
         (["submit", "x", "y", "--option", ":=1"], "expected NAME=VALUE"),
         (["submit", "x", "y", "--option", "a:={"], "is no JSON"),
         (["submit", "x", "y", "--option", "has_header=maybe"], "has_header is yes or no"),
+        (["submit", "x", "y", "--run-after", "999999w"], "expected at most 36500d, found '999999w'"),
+        (["list", "--since", "36501d"], "expected at most 36500d"),
         (["watch"], "JOB"),
         (["watch", "a/b/c"], "JOB is JOB_ID or DOMAIN/JOB_ID"),
         (["show", "files/"], "JOB is JOB_ID or DOMAIN/JOB_ID"),

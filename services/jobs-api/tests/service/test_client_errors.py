@@ -39,6 +39,14 @@ def test_who_may_not_is_told_what_to_set(capsys: Captured, status: int, key: str
     assert err == f"jobs: No.\n{told}\n"
 
 
+def test_who_asks_in_the_wrong_place_is_told_where_that_is(capsys: Captured) -> None:
+    """With a path too many in its address the API was found, and none of what was asked for."""
+    api = FakeApi({"GET /v1/jobs": problem(404, "request", "There is nothing at this address.")})
+    assert api.run("list") == 2
+    err = capsys.readouterr().err
+    assert err == "jobs: There is nothing at this address.\nIs JOBS_API_URL right? It is http://jobs.test.\n"
+
+
 @pytest.mark.parametrize(
     ("headers", "told"), [({"Retry-After": "7"}, "Try again in 7 s."), ({}, "Try again in a while.")]
 )

@@ -40,7 +40,11 @@ def state(status: str) -> str:
 
 def stream(*events: tuple[str, str]) -> httpx.Response:
     text = "".join(f"event: {name}\r\ndata: {data}\r\n\r\n" for name, data in events)
-    return httpx.Response(200, text="retry: 2000\r\n\r\n: hello\r\n\r\n" + text)
+    return httpx.Response(
+        200,
+        text="retry: 2000\r\n\r\n: hello\r\n\r\n" + text,
+        headers={"Content-Type": "text/event-stream; charset=utf-8"},
+    )
 
 
 def api_that(answers: list[httpx.Response | Exception]) -> JobsApi:
@@ -119,6 +123,29 @@ def test_an_api_that_stays_away_is_given_up() -> None:
     with pytest.raises(ServerUnreachableError):
         list(follow(api_that(answers), "files", "j", wait=waits.append, attempts=3))
     assert len(waits) == 3
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503])
+def test_a_fault_of_the_api_passes(status: int) -> None:
+    """The API that is started again has no Redis yet: whoever watched was told of a fault and left."""
+    fault = httpx.Response(status, json={"detail": "Redis does not answer."})
+    api = api_that([stream(("state", state("queued"))), fault, stream(("state", state("completed")))])
+    updates = list(follow(api, "files", "j", wait=lambda _: None))
+    assert kinds(updates) == ["state", "lost", "lost", "state"]
+
+
+def test_a_job_that_is_gone_meanwhile_is_not_waited_for() -> None:
+    gone = httpx.Response(404, json={"detail": "there is no job files/j"})
+    with pytest.raises(RefusedError, match="there is no job"):
+        list(follow(api_that([stream(("state", state("queued"))), gone]), "files", "j", wait=lambda _: None))
+
+
+def test_what_is_no_stream_is_no_jobs_api() -> None:
+    """A page to sign in at, with which a proxy answers everything, was asked for once more without end."""
+    for headers, found in (({"Content-Type": "text/html"}, "text/html"), ({}, "missing")):
+        page = httpx.Response(200, content=b"<html>", headers=headers)
+        with pytest.raises(ServerUnreachableError, match=f"expected text/event-stream, found {found}"):
+            list(follow(api_that([page]), "files", "j", wait=lambda _: None))
 
 
 def test_each_time_it_answers_the_patience_begins_anew() -> None:

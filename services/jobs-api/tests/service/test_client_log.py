@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from client_kit import FakeApi, Route, job_document, json_answer
+from client_kit import FakeApi, Route, job_document, json_answer, problem
 from platform_core.json_values import JsonValue, decode_json
 
 from jobs_api.client.commands.log import PAGE_LINES
@@ -35,15 +35,15 @@ def log_of(*lines: JsonValue) -> Route:
     return answer
 
 
-def in_turn(*answers: JsonValue | Exception) -> Route:
+def in_turn(*answers: JsonValue | httpx.Response | Exception) -> Route:
     """One answer a request."""
-    left: Iterator[JsonValue | Exception] = iter(answers)
+    left: Iterator[JsonValue | httpx.Response | Exception] = iter(answers)
 
     def answer(_request: httpx.Request) -> httpx.Response:
         given = next(left)
         if isinstance(given, Exception):
             raise given
-        return json_answer(given)
+        return given if isinstance(given, httpx.Response) else json_answer(given)
 
     return answer
 
@@ -100,13 +100,13 @@ def test_following_ends_with_the_outcome_and_misses_no_line(
     assert api.waited == [1.0, 1.0]
 
 
-def test_following_goes_on_across_a_lost_connection(capsys: Captured) -> None:
+def test_following_goes_on_across_a_lost_connection_and_a_fault(capsys: Captured) -> None:
     api = FakeApi(
         {
             JOB: in_turn(
                 job_document(status="processing"),
                 httpx.ConnectError("gone"),
-                httpx.ConnectError("gone"),
+                problem(503, "redis-away", "Redis does not answer."),
                 job_document(status="completed"),
             ),
             LOG: log_of(line(1)),
@@ -126,6 +126,13 @@ def test_following_gives_up_at_last(capsys: Captured) -> None:
     )
     assert api.run("log", "j", "-f") == 3
     assert len(api.waited) == 60
+
+
+def test_a_job_that_is_gone_meanwhile_is_not_waited_for() -> None:
+    gone = problem(404, "job-not-found", "there is no job files/j")
+    api = FakeApi({JOB: in_turn(job_document(status="processing"), gone), LOG: log_of()})
+    assert api.run("log", "j", "-f") == 2
+    assert len(api.waited) == 1
 
 
 def test_an_api_that_is_not_there_at_first_is_told_at_once() -> None:

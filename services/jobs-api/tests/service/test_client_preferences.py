@@ -43,7 +43,7 @@ BOTH = email("SUCCESS", "FAILURE")
     [
         ({"email": BOTH}, ["all jobs  a mail when a job completes or fails"]),
         ({"email": email("FAILURE")}, ["all jobs  a mail when a job fails"]),
-        ({"email": email("SUCCESS", enabled=False)}, ["all jobs  no mail, unless the job asks for it"]),
+        ({"email": email("SUCCESS", enabled=False)}, ["all jobs  no mail"]),
         ({"email": email()}, ["all jobs  no mail, unless the job asks for it"]),
         (
             {"opt_out": True, "email": BOTH, "domains": {"qr": {"email": BOTH}}},

@@ -18,6 +18,7 @@ SILENCE_SECONDS: Final = 30.0
 """An event stream that says nothing for this long is dead: the server sends a sign of life every ten."""
 
 JSON_BODY: Final = {"Content-Type": "application/json"}
+EVENT_STREAM: Final = "text/event-stream"
 OK: Final = 200
 CHANGED_MEANWHILE: Final = 412
 MAX_CHANGE_TRIES: Final = 5
@@ -207,6 +208,9 @@ class JobsApi:
     def events(self, domain: str, job_id: str) -> Iterator[ServerEvent]:
         """Give a job's events as they come, until the server ends the stream."""
         with self._connection.stream(f"{job_path(domain, job_id)}/events", SILENCE_SECONDS) as answer:
+            if answer.media_type != EVENT_STREAM:
+                # A page to sign in at, say, with which a proxy answers everything.
+                raise no_jobs_api(DecodeError("Content-Type", EVENT_STREAM, answer.media_type or "missing"))
             yield from parse_server_events(answer.lines())
 
     def _text(self, path: str, params: Mapping[str, str] | None = None) -> str:

@@ -19,6 +19,9 @@ _NO: Final = frozenset({"false", "no", "0"})
 _SWITCHES: Final = frozenset({"has_header"})
 _SEPARATORS: Final = {"tab": "\t", "\\t": "\t"}
 _UNIT_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_LONGEST: Final = timedelta(days=36_500)
+"""What is further away than this may have no date."""
+
 _MOMENT_WORDS: Final = "expected a time such as 2026-01-31T12:00 or 30m, 1h, 7d"
 
 
@@ -79,11 +82,14 @@ def parse_moment(text: str) -> Moment:
     """Read an ISO 8601 time (this machine's time zone if it names none), or a duration such as `1h`.
 
     Raises:
-        ArgumentTypeError: it is neither.
+        ArgumentTypeError: it is neither, or longer than a hundred years.
     """
     if match := fullmatch(r"(\d{1,6})([smhdw])", text):
         number, unit = match.groups("")
-        return timedelta(seconds=int(number) * _UNIT_SECONDS[unit])
+        duration = timedelta(seconds=int(number) * _UNIT_SECONDS[unit])
+        if duration > _LONGEST:
+            raise ArgumentTypeError(f"expected at most {_LONGEST.days}d, found {text!r}")
+        return duration
     try:
         return datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError, OSError):

@@ -35,12 +35,15 @@ class Download:
 
     Attributes:
         size: its size in bytes; None when the server did not say.
+        media_type: what kind of file it is; empty when the server did not say.
     """
 
     def __init__(self, response: httpx.Response) -> None:
         self._response = response
         length: str = response.headers.get("content-length", "")
         self.size = int(length) if length.isdigit() else None
+        content_type: str = response.headers.get("content-type", "")
+        self.media_type = content_type.partition(";")[0].strip().lower()
 
     def chunks(self) -> Iterator[bytes]:
         """Give the content, once."""
@@ -122,15 +125,16 @@ class Connection:
         lines = [f"{fault['field']}: {fault['detail']}" for fault in problem.get("errors", [])]
         told = "\n".join(lines) or problem["detail"]
         location: str = response.headers.get("location", "")
+        word = problem.get("type", "").rpartition(":")[2]
         raise RefusedError(
-            f"{told}{self._advice(response)}",
+            f"{told}{self._advice(response, word)}",
             status=response.status_code,
-            word=problem.get("type", "").rpartition(":")[2],
+            word=word,
             location=location,
         )
 
-    def _advice(self, response: httpx.Response) -> str:
-        """Return what to do about a refusal that has to do with who asks."""
+    def _advice(self, response: httpx.Response, word: str) -> str:
+        """Return what to do about a refusal that has to do with who asks, or where."""
         match response.status_code:
             case 401 if "Authorization" in self._http.headers:
                 return "\nIs JOBS_API_KEY right?"
@@ -138,6 +142,8 @@ class Connection:
                 return "\nSet JOBS_API_KEY to a key of this API."
             case 403:
                 return "\nThe key in JOBS_API_KEY may not do this; ask whoever runs the API for one that may."
+            case 404 if word == "request":
+                return f"\nIs JOBS_API_URL right? It is {self.address}."
             case 429:
                 seconds: str = response.headers.get("retry-after", "")
                 return f"\nTry again in {seconds} s." if seconds.isdigit() else "\nTry again in a while."

@@ -1,5 +1,7 @@
 """What can go wrong for who uses `jobs`; each kind has an exit code of its own."""
 
+from http import HTTPStatus
+
 from platform_core.errors import PlatformError
 
 
@@ -29,3 +31,10 @@ class RefusedError(PlatformError):
         self.status = status
         self.word = word
         self.location = location
+
+
+def may_pass(error: ServerUnreachableError | RefusedError) -> bool:
+    """Tell whether it is worth asking once more: the API is away, has a fault, or is asked too much."""
+    if isinstance(error, ServerUnreachableError):
+        return True
+    return error.status == HTTPStatus.TOO_MANY_REQUESTS or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR

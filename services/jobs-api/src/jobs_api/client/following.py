@@ -10,7 +10,7 @@ from platform_core.json_values import decode_as
 
 from jobs_api.client.api import JobsApi
 from jobs_api.client.documents import Job
-from jobs_api.client.errors import ServerUnreachableError
+from jobs_api.client.errors import RefusedError, ServerUnreachableError, may_pass
 from jobs_api.client.server_events import ServerEvent
 
 RECONNECT_SECONDS: Final = 1.0
@@ -63,7 +63,7 @@ def follow(
 
     Raises:
         ServerUnreachableError: the API did not answer at first, or stayed away for too long.
-        RefusedError: there is no such job.
+        RefusedError: there is no such job, or the API had a fault for too long.
     """
     seen, failures = False, 0
     while True:
@@ -75,10 +75,10 @@ def follow(
                     yield update
                     if update["kind"] == "state" and is_outcome(update["job"]["status"]):
                         return
-        except ServerUnreachableError:
+        except (ServerUnreachableError, RefusedError) as error:
             failures += 1
             # At first the address may be wrong, and waiting would only hide it.
-            if not seen or failures >= attempts:
+            if not seen or failures >= attempts or not may_pass(error):
                 raise
         yield {"kind": "lost"}
         wait(RECONNECT_SECONDS)

@@ -79,7 +79,9 @@ def _words(preferences: NotificationPreferences | DomainPreferences, unset: str)
 
 
 def _email_words(email: EmailIntent) -> str:
-    if not (email["enabled"] and email["on"]):
+    if not email["enabled"]:
+        return "no mail"
+    if not email["on"]:
         return "no mail, unless the job asks for it"
     verbs = {"SUCCESS": "completes", "FAILURE": "fails"}
     outcomes = " or ".join(verbs[word] for word in EVENT_WORDS if word in email["on"])

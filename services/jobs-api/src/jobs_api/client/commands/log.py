@@ -12,7 +12,7 @@ from jobs_api.client.api import JobsApi
 from jobs_api.client.arguments import add_json
 from jobs_api.client.command import Command
 from jobs_api.client.documents import LogLine
-from jobs_api.client.errors import ServerUnreachableError, StoppedError
+from jobs_api.client.errors import RefusedError, ServerUnreachableError, StoppedError, may_pass
 from jobs_api.client.exit_codes import EXIT_FAILED, EXIT_OK
 from jobs_api.client.following import RECONNECT_ATTEMPTS
 from jobs_api.client.references import Reference, add_job, looking_for
@@ -94,10 +94,10 @@ def _follow_to_outcome(
             failures = 0
             if is_outcome(status):
                 return status
-        except ServerUnreachableError:
+        except (ServerUnreachableError, RefusedError) as error:
             failures += 1
             # At first the address may be wrong, and waiting would only hide it.
-            if status is None or failures >= RECONNECT_ATTEMPTS:
+            if status is None or failures >= RECONNECT_ATTEMPTS or not may_pass(error):
                 raise
         terminal["wait"](POLL_SECONDS)
 
