@@ -6,7 +6,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from types import FrameType
-from typing import Final
+from typing import Final, Self
 
 import uvicorn
 from litestar import Litestar
@@ -27,35 +27,57 @@ MAX_HEAD_BYTES: Final = 64 * 1024
 """How much is kept of a request whose headers have not ended. Headers that end below this, and are too
 large all the same, get a clear answer in `jobs_api.http.gate`."""
 
-_HEAD_TOO_LARGE: Final = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n"
+HEAD_SECONDS: Final = 20.0
+"""How long the head of a request may take. Who never ends one holds a connection, and there are so many."""
+
+_REFUSAL: Final = (
+    b"HTTP/1.1 %s\r\nconnection: close\r\n"
     b"content-type: application/problem+json\r\ncontent-length: %d\r\n\r\n%s"
 )
-_PROBLEM: Final = (
+_TOO_LARGE: Final = (
     b'{"type":"urn:jobs-api:headers-too-large","title":"Request Header Fields Too Large","status":431,'
     b'"detail":"The headers are too large."}'
+)
+_TOO_SLOW: Final = (
+    b'{"type":"urn:jobs-api:headers-too-slow","title":"Request Timeout","status":408,'
+    b'"detail":"The headers did not end in time."}'
 )
 
 
 class HeadLimitedProtocol(HttpToolsProtocol):
-    """Uvicorn's HTTP, which by itself would keep headers without end."""
+    """Uvicorn's HTTP, which by itself would keep headers without end, and wait for that end for ever."""
 
     _in_head = True
     _head_bytes = 0
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def __new__(cls, *_: object, **__: object) -> Self:
+        """Begin to wait for the first request: one is made for each connection, as it comes in."""
+        protocol = super().__new__(cls)
+        protocol._time_head()
+        return protocol
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        self._stop_timing()
+        super().connection_lost(exc)
 
     @override
     def data_received(self, data: bytes) -> None:
         """Take what the client sent; close the connection when the head of a request grows too large."""
         self._head_bytes += len(data)
+        if self._in_head and self._head_timer is None:
+            self._time_head()
         super().data_received(data)
         if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
-            self.transport.write(_HEAD_TOO_LARGE % (len(_PROBLEM), _PROBLEM))
-            self.transport.close()
+            self._refuse(b"431 Request Header Fields Too Large", _TOO_LARGE)
 
     @override
     def on_headers_complete(self) -> None:
         """Note that the head has ended."""
         self._in_head = False
+        self._stop_timing()
         super().on_headers_complete()
 
     @override
@@ -63,6 +85,25 @@ class HeadLimitedProtocol(HttpToolsProtocol):
         """Note that another request may begin."""
         self._in_head, self._head_bytes = True, 0
         super().on_message_complete()
+
+    def _time_head(self) -> None:
+        self._head_timer = asyncio.get_running_loop().call_later(HEAD_SECONDS, self._give_up)
+
+    def _stop_timing(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _give_up(self) -> None:
+        if self._head_bytes == 0:
+            # A browser that has opened a connection ahead of its need has not asked for anything.
+            self.transport.close()
+        else:
+            self._refuse(b"408 Request Timeout", _TOO_SLOW)
+
+    def _refuse(self, status: bytes, problem: bytes) -> None:
+        self.transport.write(_REFUSAL % (status, len(problem), problem))
+        self.transport.close()
 
 
 class ApiServer(uvicorn.Server):

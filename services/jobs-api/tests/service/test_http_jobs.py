@@ -158,7 +158,28 @@ def test_a_body_that_is_no_object_is_a_400(service: Service, body: bytes, words:
 def test_an_oversized_body_is_refused(service: Service) -> None:
     answer = service["http"].post("/v1/jobs", content=b" " * (1024 * 1024 + 1))
     assert answer.status_code == 413
-    assert json_of(answer)["detail"] == "The body is too large."
+    assert json_of(answer)["detail"] == "The body is too large: at most 1,048,576 bytes are taken."
+
+
+def test_a_body_that_is_nested_too_deeply_is_told_as_such(service: Service) -> None:
+    answer = service["http"].post("/v1/jobs", content=b'{"context":' + b"[" * 200 + b"]" * 200 + b"}")
+    assert answer.status_code == 400
+    assert json_of(answer)["detail"] == "The body is no JSON: expected at most 100 levels."
+
+
+def test_an_answer_is_not_many_times_larger_than_what_was_asked(service: Service) -> None:
+    """Each unknown field was told with all the known ones: 15 MB for a body of 1 MB."""
+    body = {f"{number:x}": 1 for number in range(50_000)}
+    answer = service["http"].post("/v1/jobs", json=body)
+    assert answer.status_code == 422
+    document = json_of(answer)
+    assert str(document["detail"]).endswith(" and 49,980 more")
+    assert len(answer.content) < 10_000
+    query = "&".join(f"{number:x}=" for number in range(1000))
+    answer = service["http"].get(f"/v1/jobs?{query}")
+    assert answer.status_code == 422
+    assert str(json_of(answer)["detail"]).endswith(" and 980 more")
+    assert len(answer.content) < 10_000
 
 
 @pytest.mark.parametrize(

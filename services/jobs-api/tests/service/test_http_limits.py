@@ -165,6 +165,72 @@ def test_headers_without_end_take_no_memory(service: Service, piece: bytes) -> N
     assert b"urn:jobs-api:headers-too-large" in answer
 
 
+@pytest.mark.parametrize(
+    ("start", "told"),
+    [
+        (b"", b""),
+        (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: ", b"HTTP/1.1 408 "),
+        (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /he", b"HTTP/1.1 200 "),
+    ],
+)
+def test_who_never_ends_a_head_is_let_go(
+    vault: RedisClient, files: FileStore, monkeypatch: pytest.MonkeyPatch, start: bytes, told: bytes
+) -> None:
+    """Some thousand such connections, and nobody else gets one. An upload may take longer than a head."""
+    monkeypatch.setattr("jobs_api.server.HEAD_SECONDS", 0.2)
+    upload = b"POST /v1/files HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 2\r\n\r\n"
+    with running_api(vault, files) as service:
+        port = int(service["url"].rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as slow:
+            slow.sendall(upload + b"a")
+            answer = raw(service, start)
+            assert answer[: len(told)] == told
+            assert bool(answer) == bool(told)
+            slow.sendall(b"b")
+            assert slow.recv(1000).startswith(b"HTTP/1.1 201 ")
+
+
+def test_a_second_head_that_never_ends_is_let_go(
+    vault: RedisClient, files: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs_api.server.HEAD_SECONDS", 0.2)
+    with running_api(vault, files) as service:
+        port = int(service["url"].rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert connection.recv(1000).startswith(b"HTTP/1.1 200 ")
+            connection.sendall(b"GET /he")
+            assert connection.recv(1000).startswith(b"HTTP/1.1 408 ")
+            assert connection.recv(1000) == b""
+
+
+WRONG_HOSTS = [
+    b"localhost:99999", b"localhost:abc", b"localhost:-1", b"localhost:80:80", b"[::1", b"[::1]:70000",
+    b"me@localhost", b"localhost\r\nHost: other",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("host", WRONG_HOSTS)
+@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/stats", "/v1/job-types", "/schema", "/healthz"])
+def test_a_host_that_is_none_is_refused(service: Service, host: bytes, path: str) -> None:
+    """The address of a request is made of it: whatever looked at that address answered with a 500."""
+    request = b"GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n" % (path.encode(), host)
+    assert raw(service, request).startswith(b"HTTP/1.1 400 ")
+
+
+def test_who_leaves_before_its_body_was_sent_is_no_fault_of_ours(
+    service: Service, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was logged as an error that nobody had foreseen."""
+    port = int(service["url"].rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
+        connection.sendall(b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\nabc")
+        connection.shutdown(socket.SHUT_WR)
+        connection.recv(1000)
+    wait_until(lambda: service["http"].get("/healthz").status_code == 200)
+    assert "http.unexpected" not in "".join(capfd.readouterr()) + caplog.text
+
+
 def test_what_is_no_http_is_told_once(service: Service) -> None:
     answer = raw(service, b"\x16\x03\x01" + b"y" * 70_000)
     assert answer.count(b"HTTP/1.1 ") == 1

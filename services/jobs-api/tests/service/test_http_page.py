@@ -49,6 +49,21 @@ def test_a_running_job_has_a_bar(service: Service) -> None:
     assert "<title>45 % · csv.row_count</title>" in page
 
 
+def test_a_job_for_later_is_not_said_to_begin_at_once(service: Service) -> None:
+    page = page_of(service, submit(service, {"run_after": "2100-01-01T00:00:00Z"}))
+    assert "Not before" in page
+    assert "It begins at the time below, or as soon as a worker is free after it." in page
+
+
+def test_the_page_asks_again_after_an_answer_that_is_no_stream(service: Service) -> None:
+    """After a 503 a browser gives up by itself, and the page said for ever that it was trying again.
+
+    No browser is at hand here: that the page does it is only looked at.
+    """
+    page = page_of(service, submit(service))
+    assert "source.readyState === EventSource.CLOSED" in page
+
+
 def test_a_completed_job_offers_its_result(service: Service) -> None:
     job_id = submit(service)
     complete(service, job_id, b"x" * 12_345, said="344 rows, 8 columns")

@@ -164,6 +164,15 @@ def test_a_form_that_is_none_is_refused(locked: Service) -> None:
     assert locked["http"].post("/sign-in", content=b"x" * 5000).status_code == 413
 
 
+def test_another_site_signs_nobody_out(locked: Service, keys: Keys) -> None:
+    """The cookie does not come along with its form, but the answer took it away all the same."""
+    sign_in(locked, keys.new("read"))
+    answer = locked["http"].post("/sign-out", headers={"Sec-Fetch-Site": "cross-site"})
+    assert answer.status_code == 403
+    assert "set-cookie" not in answer.headers
+    assert "You are still signed in" in answer.text
+
+
 def test_signing_in_notes_the_use_of_the_key(locked: Service, keys: Keys, vault: RedisClient) -> None:
     text = keys.new("read")
     sign_in(locked, text)

@@ -110,9 +110,10 @@ class Gate:
         """Let a request through.
 
         Raises:
-            ProblemError: 401, 403, 414, 422, 429, 431 or 503; it says what is missing.
+            ProblemError: 400, 401, 403, 414, 422, 429, 431 or 503; it says what is missing.
             RedisUnavailableError: it is not known who may come in.
         """
+        check_host(connection.scope)
         handler = connection.scope["route_handler"]
         need = declared_access(handler)
         if method_of(connection) == "OPTIONS":
@@ -283,6 +284,24 @@ def session_of(connection: Incoming) -> str | None:
     return None
 
 
+def check_host(asked: Asked) -> None:
+    """Refuse a request whose `Host` names no host, or of which there are two (RFC 9112, 3.2).
+
+    The address of a request is made of it: a port that is none would be a fault wherever that is looked at.
+
+    Raises:
+        ProblemError: 400.
+    """
+    hosts = [value.decode("latin-1") for name, value in asked["headers"] if name == b"host"]
+    try:
+        ports = [urlsplit(f"//{host}").port for host in hosts]
+    except ValueError:
+        ports = [None, None]
+    if len(ports) > 1 or any("@" in host for host in hosts):
+        detail = "Host: expected one host, with a port or without."
+        raise ProblemError({"status": 400, "word": "invalid-host", "detail": detail})
+
+
 def check_sizes(asked: Asked) -> None:
     """Refuse a request whose address or headers are larger than anybody needs.
 
@@ -331,11 +350,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _is_local_name(host: str) -> bool:
-    try:
-        name = urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return False
-    return is_loopback(name)
+    return is_loopback(urlsplit(f"//{host}").hostname or "")
 
 
 def _bearer(given: str) -> str:

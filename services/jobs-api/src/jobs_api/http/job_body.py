@@ -12,7 +12,7 @@ from platform_core.job_types import JobPriority
 from platform_core.json_values import JsonObject, JsonValue, convert_as, decode_json, type_name
 from platform_workers.submission import JobRequest
 
-from jobs_api.http.problems import FieldFault, ProblemError
+from jobs_api.http.problems import FieldFault, ProblemError, first_faults
 
 MAX_BODY_BYTES: Final = 1024 * 1024
 MAX_ATTEMPTS: Final = 100
@@ -73,8 +73,9 @@ def decode_object(body: bytes) -> JsonObject:
     try:
         value = decode_json(body)
     except DecodeError as error:
+        fault = error.found if error.expected == "JSON text" else f"expected {error.expected}"
         raise ProblemError(
-            {"status": 400, "word": "no-json", "detail": f"The body is no JSON: {error.found}."}
+            {"status": 400, "word": "no-json", "detail": f"The body is no JSON: {fault}."}
         ) from None
     if not isinstance(value, dict):
         raise ProblemError(
@@ -108,10 +109,10 @@ def _refuse_unknown(document: JsonObject, known: Sequence[str], prefix: str = ""
         if name not in known
     ]
     if faults:
-        names = ", ".join(fault["field"] for fault in faults)
-        raise ProblemError(
-            {"status": 422, "word": "invalid-fields", "detail": f"unknown field: {names}", "errors": faults}
-        )
+        told, more = first_faults(faults)
+        names = ", ".join(fault["field"] for fault in told)
+        detail = f"unknown field: {names}{more}"
+        raise ProblemError({"status": 422, "word": "invalid-fields", "detail": detail, "errors": told})
 
 
 def _as_integer(value: JsonValue) -> JsonValue:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 
 from jobs_api.http.access import Connection, method_of
 from jobs_api.http.openapi.document import OPERATIONS
-from jobs_api.http.problems import FieldFault, ProblemError
+from jobs_api.http.problems import FieldFault, ProblemError, first_faults
 
 KNOWN: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     path: {
@@ -46,5 +46,6 @@ def refuse_unknown_query(connection: Connection) -> None:
     ]
     faults += [{"field": name, "detail": "given more than once"} for name in known if times[name] > 1]
     if faults:
-        detail = "; ".join(f"{fault['field']}: {fault['detail']}" for fault in faults)
-        raise ProblemError({"status": 422, "word": "invalid-fields", "detail": detail, "errors": faults})
+        told, more = first_faults(faults)
+        detail = "; ".join(f"{fault['field']}: {fault['detail']}" for fault in told) + more
+        raise ProblemError({"status": 422, "word": "invalid-fields", "detail": detail, "errors": told})

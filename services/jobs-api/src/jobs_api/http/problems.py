@@ -6,6 +6,7 @@ from typing import Final, NotRequired, TypedDict
 
 from litestar import Request, Response
 from litestar.datastructures import State
+from litestar.exceptions import InternalServerException
 from platform_core.errors import DecodeError, PlatformError
 from platform_core.json_values import JsonObject, encode_json
 from platform_core.logging import Logger
@@ -17,7 +18,11 @@ from jobs_api.object_store import FileMissingError, ObjectStoreError
 PROBLEM_TYPE: Final = "application/problem+json"
 RETRY_AFTER_SECONDS: Final = 5
 
+MAX_FAULTS: Final = 20
+"""How many fields at fault are told: an answer must not be many times larger than what was asked."""
+
 NOTHING_HERE: Final = "There is nothing at this address."
+_SERVER_FAULT: type[Exception] = InternalServerException
 _PLAIN_WORDS: Final = {
     404: NOTHING_HERE,
     405: "This address does not take this method.",
@@ -78,6 +83,12 @@ def problem_response(problem: Problem) -> Response[bytes]:
     )
 
 
+def first_faults(faults: Sequence[FieldFault]) -> tuple[Sequence[FieldFault], str]:
+    """Return the faults to tell, and words for how many more there are; empty for none."""
+    more = len(faults) - MAX_FAULTS
+    return faults[:MAX_FAULTS], f" and {more:,} more" if more > 0 else ""
+
+
 def field_fault(error: DecodeError) -> FieldFault:
     """Return a decode error as the fault of a field of the body."""
     field = error.path.removeprefix("$").removeprefix(".") or "body"
@@ -111,6 +122,12 @@ def problem_of(error: Exception, logger: Logger) -> Problem:
             return {"status": 500, "word": "damaged-record", "detail": str(error)}
         case _:
             return _other(error, logger)
+
+
+def is_client_gone(error: Exception) -> bool:
+    """Tell whether a client left before it had sent its body, which the framework has for a fault of ours."""
+    words: object = getattr(error, "detail", "")
+    return isinstance(error, _SERVER_FAULT) and words == "client disconnected prematurely"
 
 
 def submission_unknown(location: str) -> ProblemError:
@@ -159,8 +176,13 @@ def exception_handler(
 ) -> Callable[[Request[object, object, State], Exception], Response[bytes]]:
     """Return the one handler of all exceptions."""
 
-    def answer(_request: Request[object, object, State], error: Exception) -> Response[bytes]:
-        return problem_response(problem_of(error, logger))
+    def answer(request: Request[object, object, State], error: Exception) -> Response[bytes]:
+        problem = problem_of(error, logger)
+        if problem["status"] == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and problem["word"] == "request":
+            # The framework's own refusal, which does not say how much is taken.
+            limit = request.route_handler.resolve_request_max_body_size() or 0
+            problem["detail"] = f"The body is too large: at most {limit:,} bytes are taken."
+        return problem_response(problem)
 
     return answer
 
@@ -171,6 +193,10 @@ def _later(word: str, detail: str) -> Problem:
 
 
 def _other(error: Exception, logger: Logger) -> Problem:
+    if is_client_gone(error):
+        # Nobody is there to read it; nothing is wrong here, so nothing is logged.
+        detail = "The connection ended before all of the body was sent."
+        return {"status": 400, "word": "incomplete", "detail": detail}
     # The web framework's own refusals (no such path, wrong method, body too large) carry a status.
     status: object = getattr(error, "status_code", None)
     if isinstance(status, int) and status < HTTPStatus.INTERNAL_SERVER_ERROR:

@@ -14,10 +14,19 @@
     }
   };
 
+  const AGAIN_MILLISECONDS = 5000;
+  // Only a page can say these: sign in again, the job is gone.
+  const OF_THE_PAGE = [401, 403, 404];
+  let source;
   let asked = 0;
   const refresh = async () => {
     const mine = ++asked;
     const answer = await fetch(location.href, { cache: "no-store" });
+    if (OF_THE_PAGE.includes(answer.status)) {
+      source.close();
+      location.reload();
+      return;
+    }
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const fresh = page.querySelector("main");
     if (mine !== asked || !answer.ok || !fresh) return;
@@ -33,8 +42,7 @@
   localTimes();
   const events = document.querySelector("main").dataset.events;
   if (!events) return;
-  const source = new EventSource(events);
-  source.addEventListener("progress", (message) => {
+  const moved = (message) => {
     const { progress, message: words } = JSON.parse(message.data);
     const bar = document.querySelector("progress");
     if (!bar) return;
@@ -42,14 +50,28 @@
     find("percent").textContent = `${progress} %`;
     if (words !== undefined) find("step").textContent = words;
     document.title = document.title.replace(/^(\d+ % · )?/, `${progress} % · `);
-  });
-  for (const name of ["state", "started", "completed", "failed"]) {
-    source.addEventListener(name, () => refresh().catch(() => {}));
-  }
+  };
   const lost = (gone) => {
     const hint = find("lost");
     if (hint) hint.hidden = !gone;
   };
-  source.onopen = () => lost(false);
-  source.onerror = () => lost(true);
+  const listen = () => {
+    source = new EventSource(events);
+    source.addEventListener("progress", moved);
+    for (const name of ["state", "started", "completed", "failed"]) {
+      source.addEventListener(name, () => refresh().catch(() => {}));
+    }
+    source.onopen = () => lost(false);
+    source.onerror = () => {
+      lost(true);
+      // A browser comes back by itself after a broken connection, but not after another answer: 503 while
+      // Redis is away, a proxy's 502, 401 once the session is over.
+      if (source.readyState === EventSource.CLOSED) setTimeout(again, AGAIN_MILLISECONDS);
+    };
+  };
+  const again = async () => {
+    await refresh().catch(() => {});
+    if (document.querySelector("main").dataset.events) listen();
+  };
+  listen();
 })();

@@ -44,7 +44,7 @@ def sign_in_routes(services: Services) -> Router:
     @post("/sign-in", include_in_schema=False, opt=ANYONE, request_max_body_size=MAX_FORM_BYTES)
     async def sign_in(request: Request[object, object, State], body: RawBody) -> Response[str]:
         """Take a key, begin a session, lead to the page that was asked for."""
-        if request.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
+        if _is_from_elsewhere(request):
             text = render_sign_in_page(fault="The form was sent from another site. Sign in here.")
             return html_answer(text, 403)
         form = dict(parse_qsl(body.decode("utf-8", "replace")))
@@ -60,12 +60,21 @@ def sign_in_routes(services: Services) -> Router:
     @post("/sign-out", include_in_schema=False, opt=ANYONE, request_max_body_size=MAX_FORM_BYTES)
     async def sign_out(request: Request[object, object, State]) -> Response[str]:
         """End the session."""
+        if _is_from_elsewhere(request):
+            # The cookie has not come along, and the answer would take it away all the same.
+            text = render_sign_in_page(fault="The form was sent from another site. You are still signed in.")
+            return html_answer(text, 403)
         secret: str | None = request.cookies.get(SESSION_COOKIE)
         if secret is not None:
             await asyncio.to_thread(sessions.close, secret)
         return _lead_to(_START, _cookie(request, "", 0))
 
     return Router("/", route_handlers=[show, sign_in, sign_out])
+
+
+def _is_from_elsewhere(request: Request[object, object, State]) -> bool:
+    """Tell whether a browser says that a page of another site sent this form."""
+    return request.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}
 
 
 def ask_to_sign_in(request: Request[object, object, State], problem: Problem) -> Response[str]:

@@ -13,6 +13,7 @@ USER_ADVICE: Final = "The file or the options are at fault. Mend them and submit
 SYSTEM_ADVICE: Final = "This is a fault on our side, not of your file. You can submit the job again later."
 CANCELLED_ADVICE: Final = "It was stopped on request, before it was done. It can be started again."
 RETRY_ADVICE: Final = "It will be tried again by itself."
+LATER_ADVICE: Final = "It begins at the time below, or as soon as a worker is free after it."
 QUEUED_ADVICE: Final = "It begins as soon as a worker is free. You can close this page; the job goes on."
 
 _BADGES: Final[dict[JobStatusLiteral, tuple[str, Tone]]] = {
@@ -99,7 +100,7 @@ def _advice(record: JobRecord) -> str:
         case "queued" | "processing" if record["error"]:
             return RETRY_ADVICE
         case "queued":
-            return QUEUED_ADVICE
+            return LATER_ADVICE if "run_after" in record else QUEUED_ADVICE
         case _:
             return ""
 
