@@ -7,6 +7,8 @@ from builders import make_record
 from platform_core.errors import DecodeError
 from platform_core.job_events import JobDomain
 from platform_core.job_types import JobStatusLiteral
+from rq import Queue
+from rq.job import Job
 
 from platform_workers.errors import (
     JobNotFoundError,
@@ -199,8 +201,10 @@ def test_a_cancelled_job_leaves_nothing_in_rq(
 
 
 def test_an_attempt_that_ends_while_it_is_taken_back(redis: RedisClient, store: JobRecordStore) -> None:
-    """RQ reads who runs it, then looks each of them up, and stumbled where one was done in between: the job
-    was cancelled, and whoever had asked for it was told of a fault."""
+    """RQ reads who runs it, then looks each of them up, and stumbled where one was done in between.
+
+    The job was cancelled, and whoever had asked for that was told of a fault.
+    """
     enqueue(redis, store, 1, None)
     redis.connection.zadd("rq:executions:shop-job-1-1-1", {"just ended": 4e9})
     make_job_control(redis=redis).cancel(store.domain, "job-1")
@@ -208,6 +212,24 @@ def test_an_attempt_that_ends_while_it_is_taken_back(redis: RedisClient, store: 
     assert record is not None
     assert record["status"] == "cancelled"
     assert [key for key in redis.keys("rq:*") if key != "rq:queues"] == []
+
+
+def test_two_who_cancel_at_once(
+    redis: RedisClient, store: JobRecordStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both find the attempt, and the second one no longer when it looks closer: as after a double click."""
+    enqueue(redis, store, 1, None)
+
+    def be_slower(_queue: Queue, job: Job | str, pipeline: object = None) -> None:
+        assert pipeline is None
+        if isinstance(job, Job):
+            redis.delete(job.key)
+
+    monkeypatch.setattr(Queue, "remove", be_slower)
+    make_job_control(redis=redis).cancel(store.domain, "job-1")
+    record = store.load("job-1")
+    assert record is not None
+    assert record["status"] == "cancelled"
 
 
 def test_a_running_attempts_worker_is_told(redis: RedisClient, store: JobRecordStore) -> None:

@@ -167,10 +167,15 @@ class RqJobQueue:
         elif status in {JobStatus.QUEUED, JobStatus.SCHEDULED}:
             # A worker may have taken it a moment ago: it begins nothing, and what RQ writes about it then
             # expires like any attempt's.
-            try:
-                job.delete()
-            except ValueError:
-                # RQ has read that somebody runs it and then looked at who: he was done in between. The list
-                # of those is all that it stumbles over.
-                self._redis.connection.delete(job.execution_registry.key)
-                job.delete()
+            # Gone since: somebody else takes it back at the same moment.
+            with suppress(InvalidJobOperation):
+                self._delete(job)
+
+    def _delete(self, job: Job) -> None:
+        try:
+            job.delete()
+        except ValueError:
+            # RQ reads who runs it, and then looks each of them up: one was done in between. Without that list
+            # there is nothing to look up.
+            self._redis.connection.delete(job.execution_registry.key)
+            job.delete()
