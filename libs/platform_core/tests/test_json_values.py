@@ -31,7 +31,8 @@ class Table(TypedDict):
     level: NotRequired[Literal[1, 2]]
     made_at: NotRequired[datetime]
     ratio: NotRequired[float | None]
-    limit: NotRequired[Annotated[int, Meta(le=9, description="a limit of at most 9 rows")]]
+    limit: NotRequired[Annotated[int, Meta(le=9, description="How many rows.")]]
+    code: NotRequired[Annotated[str, Meta(pattern="^[a-z]$", description="one small letter")]]
     first: NotRequired[Column | None]
 
 
@@ -149,7 +150,9 @@ def test_an_integer_that_python_refuses_to_write_is_refused() -> None:
             '{"columns":[],"ratio":' + "9" * 400 + "}",
             "$.ratio: expected float | null, found number",
         ),
-        ('{"columns":[],"limit":10}', "$.limit: expected a limit of at most 9 rows, found int"),
+        # What it is for does not say what is wrong with it.
+        ('{"columns":[],"limit":10}', "$.limit: expected int <= 9, found int"),
+        ('{"columns":[],"code":"A"}', "$.code: expected one small letter, found str"),
         ('{"columns":[],"limit":"x"}', "$.limit: expected int, found str"),
     ],
 )

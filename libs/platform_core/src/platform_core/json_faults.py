@@ -10,6 +10,7 @@ import msgspec.inspect as shapes
 
 _MISSING = re.compile(r"Object missing required field `(?P<name>[^`]*)`")
 _EXPECTED = re.compile(r"Expected (?P<expected>`(?P<base>[^`]*)`.*?)(?:, got `(?P<found>[^`]*)`)?", re.DOTALL)
+_PATTERN = " matching regex "
 _STEP = re.compile(r"\.(?P<name>[^.\[]+)|\[[^\]]*\]")
 
 _JSON_WORDS = {"list": "array", "dict": "object", "typeddict": "object", "none": "null"}
@@ -41,8 +42,10 @@ def fault_of(sentence: str, target: type[object]) -> tuple[str, str, str]:
         base: str = expected["base"]
         found: str | None = expected["found"]
         if found is None:
-            # The type is right and the content is not: the declared type may say it in plain words.
-            return path, _description(_shape_at(target, path)) or wanted.replace("`", ""), base
+            # The type is right and the content is not. A bound is told as it is; of a pattern the declared
+            # type may say in plain words what it means.
+            words = _description(_shape_at(target, path)) if _PATTERN in wanted else None
+            return path, words or wanted.replace("`", ""), base
         return path, wanted.replace("`", ""), found
     shape = _shape_at(target, path)
     return path, _describe(shape), _wire_type(shape)

@@ -106,6 +106,7 @@ def test_an_unknown_file_is_a_404(service: Service, file_id: str) -> None:
 
 NO_FILE = b'--xyz\r\nContent-Disposition: form-data; name="other"\r\n\r\nabc\r\n--xyz--\r\n'
 FORM = "multipart/form-data; boundary=xyz"
+FILE_PART = b'--xyz\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\na\r\n'
 
 
 @pytest.mark.parametrize(
@@ -117,6 +118,7 @@ FORM = "multipart/form-data; boundary=xyz"
         (FORM, b'--xyz\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nabc', 400, "read"),
         (FORM, NO_FILE, 422, "file"),
         (FORM, b"--xyz--\r\n", 422, "file: the form has no file in a field named `file`"),
+        (FORM, 2 * FILE_PART + b"--xyz--\r\n", 422, "file: the form has several files"),
         ("multipart/form-data; boundary=\xff", b"", 400, "can't be read"),
     ],
 )

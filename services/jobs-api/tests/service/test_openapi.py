@@ -187,6 +187,8 @@ def test_the_page_shows_every_operation_and_loads_nothing(service: Service) -> N
     policy = answer.headers["content-security-policy"]
     assert policy.startswith("default-src 'none'; style-src 'sha256-")
     assert "script-src" not in policy
+    # What is marked as code is shown as code, in a line too; in an example it stands as it is sent.
+    assert "`" not in re.sub(r"<pre.*?</pre>", "", answer.text, flags=re.DOTALL)
     targets = set(re.findall(r'id="([^"]+)"', answer.text))
     assert set(re.findall(r'href="#([^"]+)"', answer.text)) <= targets
 

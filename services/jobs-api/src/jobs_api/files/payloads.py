@@ -15,7 +15,8 @@ Delimiter: TypeAlias = Annotated[
         min_length=1,
         max_length=1,
         pattern=r'[^"\r\n\x00]',
-        description="The character between two values. Left out: found among tab, semicolon, bar and comma.",
+        description="The character between two values, no quote and no line end. Left out: found among tab, "
+        "semicolon, bar and comma.",
     ),
 ]
 

@@ -29,11 +29,18 @@ class UploadedPart:
         self._events = events
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Give the content; then read the rest of the form, so that a broken end is noticed."""
+        """Give the content; then read the rest of the form, so that a broken end is noticed.
+
+        Raises:
+            ProblemError: the form is broken, or has another file.
+        """
         inside = True
         async for event in self._events:
             if event is None:
                 inside = False
+            elif isinstance(event, MultipartSegment) and event.name == FILE_FIELD:
+                # One would be lost without a word.
+                raise _no_one_file("the form has several files", "one file", "another")
             elif inside and isinstance(event, bytes | bytearray):
                 yield bytes(event)
 
@@ -68,14 +75,7 @@ async def open_file_part(boundary: str, body: AsyncIterator[bytes]) -> UploadedP
                 name: str | None = event.filename
                 content_type: str | None = event.content_type
                 return UploadedPart(name, content_type or "application/octet-stream", events)
-    raise ProblemError(
-        {
-            "status": 422,
-            "word": "invalid-fields",
-            "detail": "file: the form has no file in a field named `file`",
-            "errors": [{"field": FILE_FIELD, "detail": "expected a file, found missing"}],
-        }
-    )
+    raise _no_one_file("the form has no file in a field named `file`", "a file", "missing")
 
 
 def read_fields(boundary: str, body: bytes) -> dict[str, str]:
@@ -119,6 +119,17 @@ async def _with_end(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         if chunk:
             yield chunk
     yield b""
+
+
+def _no_one_file(why: str, expected: str, found: str) -> ProblemError:
+    return ProblemError(
+        {
+            "status": 422,
+            "word": "invalid-fields",
+            "detail": f"{FILE_FIELD}: {why}",
+            "errors": [{"field": FILE_FIELD, "detail": f"expected {expected}, found {found}"}],
+        }
+    )
 
 
 def _broken(why: str) -> ProblemError:

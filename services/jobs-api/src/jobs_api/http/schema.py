@@ -9,7 +9,7 @@ from platform_core.json_values import encode_json
 from jobs_api.http.access import ANYONE, READS, AccessWord, Connection, declarations
 from jobs_api.http.answers import READ
 from jobs_api.http.openapi.document import ABOUT, make_document, make_schemas
-from jobs_api.http.openapi.page import ShapeWords, groups, rich, shape_words
+from jobs_api.http.openapi.page import ShapeWords, groups, rich, rich_line, shape_words
 from jobs_api.http.page.answers import html_answer
 from jobs_api.http.page.explaining import page_exception_handlers
 from jobs_api.http.page.rendering import API_PAGE_POLICY, render_api_page
@@ -79,7 +79,11 @@ def schema_routes(services: Services, description: Description) -> Router:
         """Show it to a person."""
         base = str(request.base_url).rstrip("/")
         text = render_api_page(
-            about=ABOUT, groups=groups(description.access, base), shapes=description.shapes, rich=rich
+            about=ABOUT,
+            groups=groups(description.access, base),
+            shapes=description.shapes,
+            rich=rich,
+            rich_line=rich_line,
         )
         return html_answer(text, 200, {"Content-Security-Policy": API_PAGE_POLICY})
 

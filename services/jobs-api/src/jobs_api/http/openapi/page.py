@@ -175,10 +175,14 @@ def kind_of(schema: JsonValue) -> str:
 
 
 def rich(text: str) -> str:
+    """Return a text as paragraphs of HTML, each as `rich_line` has it."""
+    return "".join(f"<p>{part}</p>" for part in rich_line(text).split("\n\n"))
+
+
+def rich_line(text: str) -> str:
     """Return a text with its `code`, **strong** and *emphasized* parts as HTML; the rest is escaped."""
     marked = _CODE.sub(r"<code>\1</code>", html.escape(text))
-    marked = _EMPHASIS.sub(r"<em>\1</em>", _STRONG.sub(r"<strong>\1</strong>", marked))
-    return "".join(f"<p>{part}</p>" for part in marked.split("\n\n"))
+    return _EMPHASIS.sub(r"<em>\1</em>", _STRONG.sub(r"<strong>\1</strong>", marked))
 
 
 def _kind_of_type(schema: JsonObject) -> str:

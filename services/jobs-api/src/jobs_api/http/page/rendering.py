@@ -119,6 +119,7 @@ def render_api_page(
     groups: Sequence[Group],
     shapes: Sequence[ShapeWords],
     rich: Callable[[str], str],
+    rich_line: Callable[[str], str],
 ) -> str:
     """Return the page of the API.
 
@@ -126,9 +127,10 @@ def render_api_page(
         about: what the API is for.
         groups: its operations.
         shapes: what is sent and answered.
-        rich: makes HTML of a text, all of it escaped but the marks.
+        rich: makes paragraphs of HTML of a text, all of it escaped but the marks.
+        rich_line: makes HTML of a text that stands within a line.
     """
-    return _API.render(about=about, groups=groups, shapes=shapes, rich=rich)
+    return _API.render(about=about, groups=groups, shapes=shapes, rich=rich, rich_line=rich_line)
 
 
 def render_problem_page(heading: str, advice: str) -> str:
