@@ -32,6 +32,7 @@ class Table(TypedDict):
     made_at: NotRequired[datetime]
     ratio: NotRequired[float | None]
     limit: NotRequired[Annotated[int, Meta(le=9, description="How many rows.")]]
+    word: NotRequired[Annotated[str, Meta(pattern="^[a-z]+$")]]
     code: NotRequired[Annotated[str, Meta(pattern="^[a-z]$", description="one small letter")]]
     first: NotRequired[Column | None]
 
@@ -152,6 +153,7 @@ def test_an_integer_that_python_refuses_to_write_is_refused() -> None:
         ),
         # What it is for does not say what is wrong with it.
         ('{"columns":[],"limit":10}', "$.limit: expected int <= 9, found int"),
+        ('{"columns":[],"word":"A"}', "$.word: expected str matching regex '^[a-z]+$', found str"),
         ('{"columns":[],"code":"A"}', "$.code: expected one small letter, found str"),
         ('{"columns":[],"limit":"x"}', "$.limit: expected int, found str"),
     ],

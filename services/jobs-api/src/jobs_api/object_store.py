@@ -173,8 +173,11 @@ def open_file_store(url: str, *, new_id: Callable[[], str]) -> FileStore:
     Raises:
         ObjectStoreError: the URL or its settings are wrong, or the folder can't be made.
     """
-    with _translated():
-        store = from_url(url, mkdir=True) if urlsplit(url).scheme == "file" else from_url(url)
+    try:
+        with _translated():
+            store = from_url(url, mkdir=True) if urlsplit(url).scheme == "file" else from_url(url)
+    except ObjectStoreError as error:
+        raise ObjectStoreError(f"the store of OBJECT_STORE_URL can't be opened: {error}") from error
     return FileStore(store, new_id=new_id)
 
 

@@ -117,6 +117,7 @@ def test_a_store_that_cannot_be_opened_says_why_in_one_line(url: str) -> None:
     with pytest.raises(ObjectStoreError) as caught:
         open_file_store(url, new_id=new_file_id)
     assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith("the store of OBJECT_STORE_URL can't be opened: ")
 
 
 def test_a_cloud_store_is_opened_by_its_url() -> None:
