@@ -67,9 +67,10 @@ class HeadLimitedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Take what the client sent; close the connection when the head of a request grows too large."""
         self._head_bytes += len(data)
-        if self._in_head and self._head_timer is None:
-            self._time_head()
         super().data_received(data)
+        # Looked at afterwards: a head that came as a whole, as most do, needs no timer.
+        if self._in_head and self._head_bytes > 0 and self._head_timer is None:
+            self._time_head()
         if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
             self._refuse(b"431 Request Header Fields Too Large", _TOO_LARGE)
 
