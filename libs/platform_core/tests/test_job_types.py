@@ -2,7 +2,7 @@
 
 from platform_core.job_events import TURKIC
 from platform_core.job_types import JOB_STATUSES, is_outcome, job_key
-from platform_core.queues import DEFAULT_QUEUE, FILES_QUEUE
+from platform_core.queues import DEFAULT_QUEUE, FILES_QUEUE, low_queue_name
 
 
 def test_the_key_of_a_job() -> None:
@@ -16,3 +16,4 @@ def test_an_outcome_is_final() -> None:
 
 def test_queues_have_the_names_that_both_sides_know() -> None:
     assert (DEFAULT_QUEUE, FILES_QUEUE) == ("default", "files")
+    assert low_queue_name(FILES_QUEUE) == "files:low"

@@ -15,10 +15,12 @@ from platform_core.job_types import JOB_STATUSES, JobStatusLiteral
 from platform_workers.job_context import JobContext, make_job_context
 from platform_workers.job_record_store import JobRecordStore
 from platform_workers.job_statistics import (
+    RECENT,
     WINDOWS,
     JobStatistics,
     StatisticsWindow,
     percentiles,
+    read_job_totals,
     read_statistics,
 )
 from platform_workers.redis import RedisClient
@@ -281,3 +283,33 @@ def test_counts_agree_with_a_model(history: list[Step]) -> None:
 def test_and_on_a_real_server(real_redis: RedisClient, history: list[Step]) -> None:
     real_redis.connection.flushall()
     play(real_redis, history)
+
+
+def test_the_totals_are_those_of_each_domain(redis: RedisClient) -> None:
+    assert read_job_totals(redis, now=NOON) == {}
+    store_at(redis, NOON).save(make_record("job-1"))
+    store_at(redis, NOON).save(make_record("job-2", "failed"))
+    store_at(redis, NOON, TURKIC).save(make_record("job-1", "completed"))
+    assert read_job_totals(redis, now=NOON) == {
+        SHOP: {
+            "counts": {**ZERO, "queued": 1, "failed": 1},
+            "recent": {"completed": 0, "failed": 1, "cancelled": 0},
+        },
+        TURKIC: {
+            "counts": {**ZERO, "completed": 1},
+            "recent": {"completed": 1, "failed": 0, "cancelled": 0},
+        },
+    }
+
+
+def test_what_ended_longer_ago_is_not_recent(redis: RedisClient) -> None:
+    """An alert on the share of failures would else go on for as long as failed jobs are kept."""
+    store_at(redis, NOON).save(make_record("job-1", "failed"))
+
+    def failed(now: datetime) -> tuple[int, int]:
+        totals = read_job_totals(redis, now=now)[SHOP]
+        return totals["counts"]["failed"], totals["recent"]["failed"]
+
+    assert failed(NOON + RECENT - timedelta(seconds=1)) == (1, 1)
+    assert failed(NOON + RECENT) == (1, 0)
+    assert failed(NOON - timedelta(minutes=1)) == (1, 0)

@@ -11,6 +11,7 @@ from typing import Final, Protocol, TypedDict
 
 from platform_core.job_events import JobDomain
 from platform_core.job_types import JobPriority
+from platform_core.queues import low_queue_name
 from rq import Queue
 from rq.command import send_stop_job_command
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
@@ -95,11 +96,6 @@ class JobQueue(Protocol):
 def attempt_id(name: AttemptName) -> str:
     """Return the RQ job id of an attempt; the same attempt always has the same id."""
     return f"{name['domain']}-{name['job_id']}-{name['run']}-{name['attempt']}"
-
-
-def low_queue_name(name: str) -> str:
-    """Return the name of the RQ queue where a queue's attempts of priority `low` wait."""
-    return f"{name}:low"
 
 
 class RqJobQueue:

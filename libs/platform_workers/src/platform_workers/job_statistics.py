@@ -23,6 +23,7 @@ from platform_workers.lua_scripts import SCRIPTS, load_script
 from platform_workers.redis import RedisClient
 
 JOB_STATISTICS = load_script(SCRIPTS, "job_buckets", "job_index", "job_statistics")
+JOB_TOTALS = load_script(SCRIPTS, "job_totals")
 
 BIN_BASE: Final = 1.1
 """How much longer the longest duration of a bin is than that of the bin before."""
@@ -31,6 +32,9 @@ StatisticsWindow: TypeAlias = Literal["1h", "24h", "7d"]
 StatusCounts: TypeAlias = dict[JobStatusLiteral, int]
 
 PERCENTILES: Final = (0.50, 0.95, 0.99)
+
+RECENT: Final = timedelta(minutes=15)
+"""What counts as a short while ago: so many whole minutes, and of them the present one as far as it has come."""
 
 
 class _Steps(TypedDict):
@@ -104,6 +108,49 @@ class JobStatistics(TypedDict):
     run_seconds: DurationPercentiles | None
     queue_seconds: DurationPercentiles | None
     series: list[StatisticsStep]
+
+
+class JobTotals(TypedDict):
+    """The jobs of one domain, in a few numbers.
+
+    Attributes:
+        counts: How many jobs have each status now.
+        recent: How many reached each outcome within `RECENT`.
+    """
+
+    counts: StatusCounts
+    recent: FinishedCounts
+
+
+def read_job_totals(redis: RedisClient, *, now: datetime) -> dict[str, JobTotals]:
+    """Return the totals of every domain that has a job; one round trip for all.
+
+    Args:
+        redis: The connection.
+        now: The present time.
+
+    Raises:
+        RedisUnavailableError: Redis does not answer.
+    """
+    minute = timedelta(minutes=1)
+    last = to_millis(now) // (minute // timedelta(milliseconds=1))
+    args = [str(last - RECENT // minute + 1), str(last)]
+    reply = redis.run_script({"script": JOB_TOTALS, "keys": [], "args": args})
+    numbers = {
+        (domain, kind, name): int(number)
+        for domain, kind, name, number in zip(reply[::4], reply[1::4], reply[2::4], reply[3::4], strict=True)
+    }
+    return {
+        domain: {
+            "counts": {status: numbers[domain, "now", status] for status in JOB_STATUSES},
+            "recent": {
+                "completed": numbers[domain, "recent", "completed"],
+                "failed": numbers[domain, "recent", "failed"],
+                "cancelled": numbers[domain, "recent", "cancelled"],
+            },
+        }
+        for domain in sorted(set(reply[::4]))
+    }
 
 
 def read_statistics(

@@ -19,6 +19,7 @@ from typing import Final, NotRequired, Protocol, TypeAlias, TypedDict
 from platform_core.clock import Clock, SystemClock
 from platform_core.job_events import JobDomain, default_events_channel, job_domain
 from platform_core.logging import Logger, get_logger
+from platform_core.queues import low_queue_name
 from redis.client import Pipeline
 from rq import Queue, Worker
 from rq.defaults import DEFAULT_LOGGING_DATE_FORMAT, DEFAULT_LOGGING_FORMAT
@@ -35,7 +36,7 @@ from platform_workers.errors import RedisUnavailableError
 from platform_workers.handlers import HandlerRegistry
 from platform_workers.horse import die_with_parent, stop_horse, stoppable
 from platform_workers.job_context import new_token
-from platform_workers.job_queue import RqJobQueue, low_queue_name
+from platform_workers.job_queue import RqJobQueue
 from platform_workers.job_record_store import JobRecordStore
 from platform_workers.redis import RedisClient, connect, translated_errors
 from platform_workers.rq_queue import Intake, PlatformQueue
