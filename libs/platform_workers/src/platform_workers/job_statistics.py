@@ -34,7 +34,7 @@ StatusCounts: TypeAlias = dict[JobStatusLiteral, int]
 PERCENTILES: Final = (0.50, 0.95, 0.99)
 
 RECENT: Final = timedelta(minutes=15)
-"""What counts as a short while ago: so many whole minutes, and of them the present one as far as it has come."""
+"""What counts as a short while ago: so many whole minutes, of which the present one is the last."""
 
 
 class _Steps(TypedDict):

@@ -30,8 +30,8 @@ class QueueState(TypedDict):
             (`platform_core.queues.low_queue_name`).
         waiting: Jobs that could start now.
         delayed: Jobs whose time has not come: submitted for later, or waiting for another attempt.
-        oldest_wait_seconds: For how long the oldest of the waiting could have started, by the clock of who put
-            it into the queue; None when none waits.
+        oldest_wait_seconds: For how long the oldest of the waiting could have started, by the clock of who
+            queued it; None when none waits.
         workers: How many workers that live serve it, by state.
     """
 

@@ -9,7 +9,7 @@ from litestar import Litestar
 from platform_core.clock import Clock, SystemClock
 from platform_core.job_events import default_events_channel
 from platform_core.logging import configure_logging, get_logger
-from platform_core.queues import FILES_QUEUE
+from platform_core.queues import FILES_QUEUE, low_queue_name
 from platform_notify.preference_store import PreferenceStore
 from platform_notify.providers.secret import Secret
 from platform_notify.unsubscribe import UnsubscribeTokens
@@ -26,12 +26,14 @@ from jobs_api.access.places import StreamPlaces
 from jobs_api.access.rates import TokenBuckets
 from jobs_api.event_feed import EventFeed
 from jobs_api.event_hub import EventHub
+from jobs_api.figures import FigureReader
 from jobs_api.file_jobs import FileJobs
 from jobs_api.http.app import make_app
 from jobs_api.http.events import HEARTBEAT_SECONDS
 from jobs_api.http.gate import Gate, is_loopback
 from jobs_api.http.services import Services
 from jobs_api.job_records import JobRecords
+from jobs_api.metrics import Metrics
 from jobs_api.object_store import FileStore, open_file_store
 from jobs_api.registry import FILES, LEFTOVER_AGE, make_registry
 from jobs_api.settings import AccessSettings, ApiSettings, LogSettings, WorkerSettings
@@ -114,6 +116,8 @@ def assemble_api(
     history = EventHistory(redis)
     feed = EventFeed(LiveEvents(redis), history, clock=SystemClock())
     hub = EventHub(feed, history, logger=get_logger("jobs_api.event_hub"))
+    queues = (FILES_QUEUE, low_queue_name(FILES_QUEUE))
+    places = StreamPlaces(in_all=access["max_event_streams"], for_one=access["max_event_streams_per_key"])
     services: Services = {
         "redis": redis,
         "files": store,
@@ -130,15 +134,18 @@ def assemble_api(
                 "ring": ring,
                 "sessions": sessions,
                 "buckets": TokenBuckets(access["max_requests_per_second"], clock=clock),
-                "places": StreamPlaces(
-                    in_all=access["max_event_streams"], for_one=access["max_event_streams_per_key"]
-                ),
+                "places": places,
                 "origins": access["cors_origins"],
                 "clock": clock,
             }
         ),
         "sessions": sessions,
         "cors_origins": access["cors_origins"],
+        "metrics": Metrics(places.taken),
+        "figures": FigureReader(
+            redis, queues=queues, clock=SystemClock(), logger=get_logger("jobs_api.metrics")
+        ),
+        "queues": queues,
         "logger": get_logger("jobs_api.http"),
     }
     return {"app": make_app(services), "hub": hub, "ring": ring}

@@ -66,7 +66,7 @@ def test_every_route_is_in_the_document_and_nothing_else(app: Litestar, document
     routes = {
         (path, method.lower())
         for path, method, _ in declarations(app)
-        if path.startswith(("/v1/", "/healthz", "/readyz")) and method != "WEBSOCKET"
+        if path.startswith(("/v1/", "/healthz", "/readyz", "/metrics")) and method != "WEBSOCKET"
     }
     assert {(path, method) for path, method, _ in operations(document)} == routes
     assert documented() == {(path, method) for path, method in routes if method != "head"}

@@ -33,6 +33,8 @@ STREAMS: Final[dict[str, object]] = {"access": "read", "stream": True}
 """A stream of events: needs `read`, and one of the places for streams."""
 READS_ALL: Final[dict[str, object]] = {"access": "read", "every_domain": True}
 """What is shown belongs to no domain; a key limited to some is refused."""
+METERS: Final[dict[str, object]] = {**READS_ALL, "despite_outage": True}
+"""As `READS_ALL`; but while Redis does not answer, so that it is not known who asks, it asks `is_unknown`."""
 MANAGES_ALL: Final[dict[str, object]] = {"access": "manage", "every_domain": True}
 """What is changed belongs to no domain; a key limited to some is refused."""
 
@@ -40,6 +42,7 @@ WEBSOCKET: Final = "WEBSOCKET"
 
 _WORDS: Final[tuple[AccessWord, ...]] = (*SCOPES, "anyone", "probe")
 _CALLER: Final = "jobs_caller"
+_UNKNOWN: Final = "jobs_caller_unknown"
 
 
 class Caller(NamedTuple):
@@ -81,6 +84,16 @@ class Connection(Protocol):
     @property
     def scope(self) -> Asked:
         """What the server says of it."""
+
+
+def set_unknown(connection: Connection) -> None:
+    """Keep that it is not known who asks, because Redis does not answer."""
+    connection.scope["state"][_UNKNOWN] = True
+
+
+def is_unknown(connection: Connection) -> bool:
+    """Tell whether it is not known who asks: what is no secret may be answered, and nothing else."""
+    return _UNKNOWN in connection.scope["state"]
 
 
 def caller_of(connection: Connection) -> Caller:

@@ -6,7 +6,7 @@ from litestar import Litestar, Request, Response
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 
-from jobs_api.http.access import check_declarations
+from jobs_api.http.access import WEBSOCKET, check_declarations, declarations
 from jobs_api.http.control import control_routes
 from jobs_api.http.deliveries import delivery_routes
 from jobs_api.http.event_streams import event_stream_routes
@@ -16,10 +16,13 @@ from jobs_api.http.gate import Passage
 from jobs_api.http.health import health_routes
 from jobs_api.http.job_types import job_type_routes
 from jobs_api.http.jobs import job_routes
+from jobs_api.http.metering import measure_answers, note_arrivals
+from jobs_api.http.metrics import metrics_routes
 from jobs_api.http.page.routes import page_routes
 from jobs_api.http.page.sign_in import sign_in_routes
 from jobs_api.http.preferences import preference_routes
 from jobs_api.http.problems import exception_handler
+from jobs_api.http.queues import queue_routes
 from jobs_api.http.schema import Description, schema_routes
 from jobs_api.http.services import Services
 from jobs_api.http.tracking import tracking_routes
@@ -39,7 +42,8 @@ def make_app(services: Services) -> Litestar:
     handlers: dict[
         int | type[Exception], Callable[[Request[object, object, State], Exception], Response[bytes]]
     ] = {Exception: exception_handler(services["logger"])}
-    middleware: list[Callable[[Passage], Passage]] = [services["gate"].around]
+    middleware: list[Callable[[Passage], Passage]] = [note_arrivals, services["gate"].around]
+    before_send: list[Callable[[object, object], Awaitable[None]]] = [measure_answers(services["metrics"])]
     answer_options: Callable[[Request[object, object, State]], Awaitable[Response[None] | None]] = (
         description.answer_options
     )
@@ -54,6 +58,8 @@ def make_app(services: Services) -> Litestar:
             delivery_routes(services),
             job_type_routes(services),
             health_routes(services),
+            metrics_routes(services),
+            queue_routes(services),
             page_routes(services),
             sign_in_routes(services),
             schema_routes(services, description),
@@ -63,6 +69,7 @@ def make_app(services: Services) -> Litestar:
         middleware=middleware,
         cors_config=_cors(services["cors_origins"]),
         before_request=answer_options,
+        before_send=before_send,
         exception_handlers=handlers,
         on_startup=[start],
         on_shutdown=[stop],
@@ -71,6 +78,9 @@ def make_app(services: Services) -> Litestar:
         openapi_config=None,
     )
     description.describe(app)
+    for path, method, _ in declarations(app):
+        if method != WEBSOCKET:
+            services["metrics"].expect(path, method)
     return check_declarations(app)
 
 

@@ -23,6 +23,7 @@ from jobs_api.access.key_store import SessionStore
 from jobs_api.access.keys import ApiKey, has_expired, is_right, split_text
 from jobs_api.access.places import StreamPlaces
 from jobs_api.access.rates import TokenBuckets
+from jobs_api.figures import PATIENCE_SECONDS
 from jobs_api.http.access import (
     ANYBODY,
     WEBSOCKET,
@@ -36,6 +37,7 @@ from jobs_api.http.access import (
     forbidden,
     method_of,
     set_caller,
+    set_unknown,
 )
 from jobs_api.http.known_queries import refuse_unknown_query
 from jobs_api.http.problems import ProblemError
@@ -120,8 +122,18 @@ class Gate:
             return
         if need != "probe":
             options: Mapping[str, object] = handler.opt
-            await self._admit(connection, need, options)
+            admit = self._admit_despite_outage if "despite_outage" in options else self._admit
+            await admit(connection, need, options)
         refuse_unknown_query(connection)
+
+    async def _admit_despite_outage(
+        self, connection: Incoming, need: AccessWord | None, options: Mapping[str, object]
+    ) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await self._admit(connection, need, options)
+        except (RedisUnavailableError, TimeoutError):
+            set_unknown(connection)
 
     async def _admit(
         self, connection: Incoming, need: AccessWord | None, options: Mapping[str, object]

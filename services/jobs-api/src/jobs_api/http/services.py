@@ -13,8 +13,10 @@ from platform_workers.submission import JobSubmitter
 
 from jobs_api.access.key_store import SessionStore
 from jobs_api.event_hub import EventHub
+from jobs_api.figures import FigureReader
 from jobs_api.http.gate import Gate
 from jobs_api.job_records import JobRecords
+from jobs_api.metrics import Metrics
 from jobs_api.object_store import FileStore
 
 
@@ -35,6 +37,9 @@ class Services(TypedDict):
         gate: the guard before all routes.
         sessions: who is signed in with a browser.
         cors_origins: other web sites whose pages may call this API.
+        metrics: what the API counts.
+        figures: how queues, workers and jobs stand.
+        queues: the queues that jobs are submitted to here.
         logger: for what nobody foresaw.
     """
 
@@ -51,4 +56,7 @@ class Services(TypedDict):
     gate: Gate
     sessions: SessionStore
     cors_origins: Sequence[str]
+    metrics: Metrics
+    figures: FigureReader
+    queues: Sequence[str]
     logger: Logger

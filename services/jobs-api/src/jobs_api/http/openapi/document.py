@@ -15,6 +15,7 @@ from jobs_api.http.openapi import (
     health_operations,
     job_operations,
     preference_operations,
+    queue_operations,
     shapes,
     tracking_operations,
 )
@@ -45,6 +46,7 @@ TAGS: Final[Mapping[str, str]] = {
     "lists and statistics": "Many jobs at once.",
     "events": "What happens, as it happens.",
     "preferences": "What a user wants to hear about.",
+    "metrics": "For Prometheus.",
     "health": "For whoever watches the process. No key is needed.",
 }
 
@@ -55,6 +57,7 @@ OPERATIONS: Final[Sequence[Operation]] = (
     *tracking_operations.OPERATIONS,
     *event_operations.OPERATIONS,
     *preference_operations.OPERATIONS,
+    *queue_operations.OPERATIONS,
     *health_operations.OPERATIONS,
 )
 
@@ -73,6 +76,8 @@ _SHAPES: Final[Sequence[type[object]]] = (
     shapes.Delivery,
     shapes.JobTypes,
     shapes.Statistics,
+    shapes.Queue,
+    shapes.Queues,
     shapes.Preferences,
     shapes.Liveness,
     shapes.Readiness,

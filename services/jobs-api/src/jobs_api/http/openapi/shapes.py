@@ -317,6 +317,29 @@ Statistics = TypedDict(
 )
 
 
+class Queue(TypedDict):
+    """How a queue stands."""
+
+    queue: str
+    waiting: Annotated[Count, Meta(description="Jobs that could start now.")]
+    delayed: Annotated[Count, Meta(description="Jobs whose time has not come.")]
+    oldest_wait_seconds: Annotated[
+        float | None,
+        Meta(description="For how long the oldest of the waiting could have started; null for none."),
+    ]
+    workers: Annotated[Count, Meta(description="How many workers that live serve it.")]
+    worker_states: Annotated[
+        dict[Literal["started", "idle", "busy", "suspended"], Count],
+        Meta(description="How many of them say so of themselves; states that none is in are left out."),
+    ]
+
+
+class Queues(TypedDict):
+    """How the queues stand."""
+
+    queues: list[Queue]
+
+
 class ChosenEmail(TypedDict):
     """Whether to mail, and on which outcomes."""
 

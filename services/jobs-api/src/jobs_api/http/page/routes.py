@@ -6,6 +6,7 @@ from urllib.parse import quote
 from litestar import Request, Response, Router, route
 from litestar.datastructures import State
 from litestar.params import FromPath
+from platform_core.clock import SystemClock
 from platform_core.job_types import JobRecord, is_outcome
 from platform_core.json_values import JsonObject
 
@@ -17,11 +18,13 @@ from jobs_api.http.page.rendering import JobLinks, render_job_page
 from jobs_api.http.page.words import LogLine, page_words
 from jobs_api.http.services import Services
 from jobs_api.object_store import FileMissingError, FileStore, ObjectStoreError
+from jobs_api.waiting import unserved_queue
 
 
 def page_routes(services: Services) -> Router:
     """Return the route of the page."""
     records, files, logger = services["records"], services["files"], services["logger"]
+    redis, clock = services["redis"], SystemClock()
 
     @route(
         "/{domain:str}/{job_id:str}",
@@ -39,7 +42,8 @@ def page_routes(services: Services) -> Router:
         log = [_log_line(line) for line in records.log_lines(domain, job_id)]
         links = _links(files, found["domain"], record)
         signed_in = caller_of(request).signed_in
-        text = render_job_page(page_words(record), links, _file_name(files, record), log, signed_in=signed_in)
+        words = page_words(record, unserved_queue(redis, record, clock.now()))
+        text = render_job_page(words, links, _file_name(files, record), log, signed_in=signed_in)
         return html_answer(text, 200)
 
     return Router("/jobs", route_handlers=[page], exception_handlers=page_exception_handlers(logger))

@@ -14,6 +14,7 @@ SYSTEM_ADVICE: Final = "This is a fault on our side, not of your file. You can s
 CANCELLED_ADVICE: Final = "It was stopped on request, before it was done. It can be started again."
 RETRY_ADVICE: Final = "It will be tried again by itself."
 LATER_ADVICE: Final = "It begins at the time below, or as soon as a worker is free after it."
+UNSERVED_ADVICE: Final = "No worker serves the queue {}. It begins when whoever runs this service starts one."
 QUEUED_ADVICE: Final = "It begins as soon as a worker is free. You can close this page; the job goes on."
 
 _BADGES: Final[dict[JobStatusLiteral, tuple[str, Tone]]] = {
@@ -72,8 +73,13 @@ class PageWords(TypedDict):
     facts: list[Fact]
 
 
-def page_words(record: JobRecord) -> PageWords:
-    """Return what the page says of a job."""
+def page_words(record: JobRecord, unserved: str | None) -> PageWords:
+    """Return what the page says of a job.
+
+    Args:
+        record: the job.
+        unserved: the queue in which it waits, if no worker serves it.
+    """
     status = record["status"]
     badge, tone = _BADGES[status]
     return {
@@ -85,7 +91,7 @@ def page_words(record: JobRecord) -> PageWords:
         "step": record["message"] or "",
         "outcome": (record["message"] or "") if status == "completed" else "",
         "error": "" if status in {"completed", "cancelled"} else record["error"] or "",
-        "advice": _advice(record),
+        "advice": _advice(record) if unserved is None else UNSERVED_ADVICE.format(unserved),
         "size": human_size(record["result_bytes"]) if "result_bytes" in record else "",
         "facts": _facts(record),
     }
