@@ -113,6 +113,18 @@ def test_show_prints_what_there_is(service: Service, environ: Mapping[str, str],
     assert "counting" in capsys.readouterr().out
 
 
+def test_show_says_that_nobody_serves_the_queue(
+    service: Service, redis: RedisClient, environ: Mapping[str, str], capsys: Captured
+) -> None:
+    job_id = submit(service, {"priority": "low"})
+    run(["show", job_id], environ)
+    assert "waiting   no worker serves the queue files:low\n" in capsys.readouterr().out
+    redis.hset("rq:worker:w-1", {"state": "idle"})
+    redis.sadd("rq:workers:files:low", "rq:worker:w-1")
+    run(["show", job_id], environ)
+    assert "waiting" not in capsys.readouterr().out
+
+
 def test_show_json_is_the_record(service: Service, environ: Mapping[str, str], capsys: Captured) -> None:
     job_id = submit(service)
     assert run(["show", job_id, "--json"], environ) == 0

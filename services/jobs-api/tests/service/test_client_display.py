@@ -65,6 +65,11 @@ METRICS = event(
     "metrics",
 )
 LOST: Update = {"kind": "lost"}
+UNSERVED: Update = {
+    "kind": "queue",
+    "queue": {"queue": "files\x1b[31m", "workers": 0, "text": '{"queue":"files","workers":0}'},
+}
+SERVED: Update = {"kind": "queue", "queue": {"queue": "files", "workers": 2, "text": "{}"}}
 
 
 def shown(display: Display, updates: list[Update]) -> None:
@@ -140,6 +145,7 @@ def test_each_bar_update_changes_its_words() -> None:
     for update, words in [
         (HALF, "half"),
         (LOST, "trying again"),
+        (UNSERVED, "no worker serves the queue files"),
         (STARTED, "queue files"),
         (METRICS, "digits"),
     ]:
@@ -151,6 +157,18 @@ def test_each_bar_update_changes_its_words() -> None:
 
 def test_a_program_gets_each_event_as_it_was_sent() -> None:
     lines: list[str] = []
-    shown(JsonDisplay(lines.append), [state("queued"), METRICS, LOST])
+    shown(JsonDisplay(lines.append), [state("queued"), UNSERVED, METRICS, LOST])
     best = '{"type":"digits.metrics.best.v1","job_id":"j","user_id":1,"model_id":"m","epoch":1,"val_acc":0.5}'
-    assert lines == ['{"event":"state","data":{}}\n', f'{{"event":"metrics","data":{best}}}\n']
+    assert lines == [
+        '{"event":"state","data":{}}\n',
+        '{"event":"queue","data":{"queue":"files","workers":0}}\n',
+        f'{{"event":"metrics","data":{best}}}\n',
+    ]
+
+
+def test_a_queue_that_nobody_serves_is_told_in_words() -> None:
+    assert lines_for([state("queued"), UNSERVED, SERVED]) == [
+        "queued",
+        "queued      no worker serves the queue files [31m",
+        "queued      a worker serves the queue files now",
+    ]

@@ -1,13 +1,14 @@
 """Reading a stream of events, and following a job across lost connections."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from platform_core.job_events import encode_job_event, job_domain, make_started_event
-from platform_core.json_values import encode_json
+from platform_core.json_values import JsonValue, encode_json
+from platform_workers.testing import FakeClock
 
 from jobs_api.client.api import JobsApi
 from jobs_api.client.connection import Connection
@@ -17,6 +18,7 @@ from jobs_api.client.server_events import ServerEvent, parse_server_events
 
 FILES = job_domain("files")
 STARTED = encode_job_event(make_started_event(domain=FILES, job_id="j", user_id=1, queue="files"))
+CLOCK = FakeClock()
 Answer = Callable[[httpx.Request], httpx.Response]
 
 WORDS: st.SearchStrategy[str] = st.text(
@@ -24,9 +26,10 @@ WORDS: st.SearchStrategy[str] = st.text(
 )
 
 
-def state(status: str) -> str:
+def state(status: str, **fields: JsonValue) -> str:
     return encode_json(
         {
+            **fields,
             "domain": "files",
             "job_id": "j",
             "status": status,
@@ -47,11 +50,20 @@ def stream(*events: tuple[str, str]) -> httpx.Response:
     )
 
 
-def api_that(answers: list[httpx.Response | Exception]) -> JobsApi:
-    """Return an API that gives these answers, one a request."""
-    left: Iterator[httpx.Response | Exception] = iter(answers)
+def api_that(answers: list[httpx.Response | Exception], workers: Sequence[int] = ()) -> JobsApi:
+    """Return an API that gives these answers, one a request; and how many workers serve the job's queue.
 
-    def answer(_request: httpx.Request) -> httpx.Response:
+    Asked for the queue more often it says 404, as one does that is older than the question.
+    """
+    left: Iterator[httpx.Response | Exception] = iter(answers)
+    counts = iter(workers)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/queue"):
+            count = next(counts, None)
+            if count is None:
+                return httpx.Response(404, json={"detail": "There is nothing at this address."})
+            return httpx.Response(200, json={"queue": "files", "waiting": 1, "workers": count})
         given_answer = next(left)
         if isinstance(given_answer, Exception):
             raise given_answer
@@ -89,7 +101,7 @@ def test_what_was_written_is_read(events: list[tuple[str, list[str]]]) -> None:
 def test_following_ends_with_the_outcome() -> None:
     waits: list[float] = []
     api = api_that([stream(("state", state("queued")), ("started", STARTED), ("state", state("completed")))])
-    updates = list(follow(api, "files", "j", wait=waits.append))
+    updates = list(follow(api, "files", "j", wait=waits.append, clock=CLOCK))
     assert kinds(updates) == ["state", "event", "state"]
     assert waits == []
 
@@ -104,7 +116,7 @@ def test_a_lost_connection_is_made_again() -> None:
             stream(("state", state("failed"))),
         ]
     )
-    updates = list(follow(api, "files", "j", wait=waits.append))
+    updates = list(follow(api, "files", "j", wait=waits.append, clock=CLOCK))
     assert kinds(updates) == ["state", "lost", "lost", "lost", "state"]
     assert waits == [1.0, 1.0, 1.0]
 
@@ -112,7 +124,7 @@ def test_a_lost_connection_is_made_again() -> None:
 def test_an_api_that_never_answered_is_not_waited_for() -> None:
     waits: list[float] = []
     with pytest.raises(ServerUnreachableError, match="JOBS_API_URL"):
-        list(follow(api_that([httpx.ConnectError("refused")]), "files", "j", wait=waits.append))
+        list(follow(api_that([httpx.ConnectError("refused")]), "files", "j", wait=waits.append, clock=CLOCK))
     assert waits == []
 
 
@@ -121,7 +133,7 @@ def test_an_api_that_stays_away_is_given_up() -> None:
     answers: list[httpx.Response | Exception] = [stream(("state", state("queued")))]
     answers += [httpx.ConnectError("refused")] * 3
     with pytest.raises(ServerUnreachableError):
-        list(follow(api_that(answers), "files", "j", wait=waits.append, attempts=3))
+        list(follow(api_that(answers), "files", "j", wait=waits.append, clock=CLOCK, attempts=3))
     assert len(waits) == 3
 
 
@@ -156,14 +168,14 @@ def test_each_time_it_answers_the_patience_begins_anew() -> None:
             httpx.ConnectError("refused"),
             httpx.ConnectError("refused"),
         ]
-    updates = list(follow(api_that(answers), "files", "j", wait=lambda _: None, attempts=3))
+    updates = list(follow(api_that(answers), "files", "j", wait=lambda _: None, clock=CLOCK, attempts=3))
     assert kinds(updates)[-1] == "state"
 
 
 def test_a_job_that_is_not_there_is_refused() -> None:
     answer = httpx.Response(404, json={"detail": "there is no job files/j"})
     with pytest.raises(RefusedError, match="there is no job files/j"):
-        list(follow(api_that([answer]), "files", "j", wait=lambda _: None))
+        list(follow(api_that([answer]), "files", "j", wait=lambda _: None, clock=CLOCK))
 
 
 def test_what_a_newer_server_sends_is_passed_over() -> None:
@@ -177,4 +189,35 @@ def test_what_a_newer_server_sends_is_passed_over() -> None:
             )
         ]
     )
-    assert kinds(list(follow(api, "files", "j", wait=lambda _: None))) == ["state"]
+    assert kinds(list(follow(api, "files", "j", wait=lambda _: None, clock=CLOCK))) == ["state"]
+
+
+def told_of_workers(job: str, signs: int, workers: Sequence[int]) -> list[int]:
+    """Return the numbers of workers that are told while the job of this state waits, sign of life by sign."""
+    text = f"event: state\ndata: {job}\n\n" + ": still here\n\n" * signs
+    end = stream(("started", STARTED), ("state", state("completed"))).text
+    api = api_that([httpx.Response(200, text=text + end)], workers)
+    updates = list(follow(api, "files", "j", wait=lambda _: None, clock=CLOCK))
+    assert kinds(updates)[-1] == "state"
+    return [update["queue"]["workers"] for update in updates if update["kind"] == "queue"]
+
+
+def test_a_queue_that_nobody_serves_is_told_once_and_again_when_somebody_does() -> None:
+    """Whoever submitted into it waited for ever before a line that said `queued`."""
+    assert told_of_workers(state("queued"), 4, [0, 0, 1, 2, 0]) == [0, 1, 0]
+
+
+def test_the_last_worker_may_go_while_the_job_waits() -> None:
+    assert told_of_workers(state("queued"), 2, [1, 1, 0]) == [0]
+
+
+def test_a_queue_that_is_served_is_nothing_to_tell() -> None:
+    assert told_of_workers(state("queued"), 2, [1, 1, 3]) == []
+
+
+def test_nobody_asks_for_the_queue_of_a_job_that_does_not_wait() -> None:
+    assert told_of_workers(state("processing"), 1, [0, 0]) == []
+    later = state("queued", run_after="2026-01-02T12:00:01+00:00")
+    assert told_of_workers(later, 1, [0, 0]) == []
+    due = state("queued", run_after="2026-01-02T12:00:00+00:00")
+    assert told_of_workers(due, 1, [0, 0]) == [0]

@@ -41,8 +41,12 @@ def asked(api: FakeApi) -> list[str]:
     return [f"{request.method} {request.url.path}" for request in api.requests]
 
 
+def posted(api: FakeApi) -> list[httpx.Request]:
+    return [request for request in api.requests if request.method == "POST"]
+
+
 def body_of(api: FakeApi) -> JsonObject:
-    body = decode_json(api.requests[-1].content)
+    body = decode_json(posted(api)[-1].content)
     assert isinstance(body, dict)
     return body
 
@@ -53,7 +57,7 @@ def test_a_job_without_a_file_uploads_none(capsys: Captured) -> None:
         "submit", "greetings.greet", "--payload", '{"name": "Ada", "times": 1}', "--option", "times:=3"
     )
     assert code == 0
-    assert asked(api) == ["GET /v1/job-types", "POST /v1/jobs"]
+    assert asked(api)[:2] == ["GET /v1/job-types", "POST /v1/jobs"]
     assert body_of(api) == {
         "job_type": "greetings.greet",
         "domain": "greetings",
@@ -92,7 +96,7 @@ def test_what_a_job_may_be_asked_for_goes_into_the_body() -> None:
     assert body["priority"] == "high"
     assert body["max_attempts"] == 5
     assert body["run_after"] == "2100-01-01T10:00:00.000000+00:00"
-    assert api.requests[-1].headers["Idempotency-Key"] == "order-1"
+    assert posted(api)[-1].headers["Idempotency-Key"] == "order-1"
 
 
 def test_a_job_may_wait_for_so_long_from_now() -> None:

@@ -136,7 +136,7 @@ def test_a_key_for_some_domains_does_not_read_the_figures_of_all(locked: Service
 def test_without_redis_anybody_hears_that_and_nothing_else(
     files: FileStore, clock: FakeClock, keys: Keys
 ) -> None:
-    """Who asks is not known then; `/readyz` tells as much. With an error nobody would be told of the outage."""
+    """Who asks is not known then; `/readyz` says as much. By an error nobody would hear of the outage."""
     memory = FakeServer(version=(7, 2))
     with locked_api(FakeRedis(memory), files, clock) as service:
         assert service["http"].get("/metrics").status_code == 401

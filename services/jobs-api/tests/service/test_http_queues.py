@@ -80,6 +80,8 @@ def test_the_page_says_that_nobody_serves_the_queue(service: Service, redis: Red
     job_id = submit(service)
     page = service["http"].get(f"/jobs/files/{job_id}").text
     assert "No worker serves the queue files." in page
+    # By it the script looks again now and then: a worker that comes is no event of the job.
+    assert " data-waits>" in page
     assert "as soon as a worker is free" not in page
     begin_worker(redis, "files", "files:low")
     page = service["http"].get(f"/jobs/files/{job_id}").text
@@ -92,4 +94,6 @@ def test_the_page_says_nothing_of_workers_while_they_are_not_needed(service: Ser
     assert "No worker serves" not in service["http"].get(f"/jobs/files/{later}").text
     running = submit(service)
     context_of(service, running).publish_started()
-    assert "No worker serves" not in service["http"].get(f"/jobs/files/{running}").text
+    page = service["http"].get(f"/jobs/files/{running}").text
+    assert "No worker serves" not in page
+    assert " data-waits" not in page

@@ -170,6 +170,44 @@ def test_memory_stays_flat_for_large_files(platform: Running) -> None:
     assert grown < 60_000_000, f"grew by {grown:,} bytes"
 
 
+def test_whoever_submits_into_a_queue_that_nobody_serves_hears_of_it(
+    server: EmbeddedRedis, tmp_path: Path, csv_file: Path
+) -> None:
+    """The worker is alive, then killed: its name stays with RQ, which is what readiness goes by."""
+
+    def metric(sample: str) -> str:
+        page = httpx.get(f"{running['url']}/metrics", trust_env=False, timeout=PATIENCE).text
+        return next(line.rpartition(" ")[2] for line in page.splitlines() if line.startswith(sample))
+
+    redis = server.client()
+    redis.connection.flushall()
+    with running_platform(server, tmp_path) as running:
+        submit = ("jobs", "submit", "csv.row_count", str(csv_file))
+        wait_until(lambda: metric('jobs_api_workers{queue="files",state="idle"}') == "1.0")
+        _, _, err = finished(*submit, environ=running["environ"])
+        assert "no worker" not in err
+        (record,) = redis.smembers("rq:workers")
+        running["worker"].kill()
+        running["worker"].communicate()
+        # What time does, 80 seconds later.
+        redis.delete(record)
+        assert metric('jobs_api_workers{queue="files",state="idle"}') == "0.0"
+        _, out, err = finished(*submit, environ=running["environ"])
+        assert "waiting    no worker serves the queue files\n" in err
+        assert metric('jobs_api_queue_waiting{queue="files"}') == "1.0"
+        watching = start("jobs", "watch", out.strip(), environ=running["environ"])
+        assert watching.stderr is not None
+        told = [watching.stderr.readline() for _ in range(2)]
+        assert "no worker serves the queue files" in told[1]
+        another = start("jobs-worker", environ=running["environ"])
+        try:
+            # In front of the result's own lines.
+            assert "completed" in watching.communicate(timeout=2 * PATIENCE)[1]
+        finally:
+            stop(another)
+    redis.close()
+
+
 def test_sigterm_ends_both_well(server: EmbeddedRedis, tmp_path: Path) -> None:
     with running_platform(server, tmp_path) as running:
         with httpx.stream("GET", f"{running['url']}/healthz", trust_env=False):

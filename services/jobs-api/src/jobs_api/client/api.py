@@ -120,6 +120,10 @@ class JobsApi:
         """Return a job's record."""
         return decoded(self.job_text(domain, job_id), Job)
 
+    def queue_text(self, domain: str, job_id: str) -> str:
+        """Return how a job's queue stands as the JSON text that the API gave."""
+        return self._text(f"{job_path(domain, job_id)}/queue")
+
     def jobs(self, filters: Mapping[str, str]) -> JobPage:
         """Return a page of the list of jobs.
 
@@ -206,12 +210,12 @@ class JobsApi:
         return self._connection.stream(f"{job_path(domain, job_id)}/result")
 
     def events(self, domain: str, job_id: str) -> Iterator[ServerEvent]:
-        """Give a job's events as they come, until the server ends the stream."""
+        """Give a job's events and signs of life as they come, until the server ends the stream."""
         with self._connection.stream(f"{job_path(domain, job_id)}/events", SILENCE_SECONDS) as answer:
             if answer.media_type != EVENT_STREAM:
                 # A page to sign in at, say, with which a proxy answers everything.
                 raise no_jobs_api(DecodeError("Content-Type", EVENT_STREAM, answer.media_type or "missing"))
-            yield from parse_server_events(answer.lines())
+            yield from parse_server_events(answer.lines(), signs_of_life=True)
 
     def _text(self, path: str, params: Mapping[str, str] | None = None) -> str:
         return self._connection.call("GET", path, params=params).content.decode("utf-8", "replace")

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from jobs_api.client.documents import Job
 from jobs_api.client.following import Update
+from jobs_api.client.queues import queue_words
 from jobs_api.client.terminal import spinner_name
 from jobs_api.client.words import visible
 
@@ -65,6 +66,8 @@ class LineDisplay:
             self._write(*event_line(update["event"]))
         elif update["kind"] == "lost":
             self._write("waiting", "the connection is gone; trying again")
+        elif update["kind"] == "queue":
+            self._write("queued", queue_words(update["queue"]))
         elif update["job"]["status"] != self._last:
             self._write(*state_line(update["job"]))
 
@@ -110,6 +113,8 @@ class BarDisplay:
         """Move the bar."""
         if update["kind"] == "lost":
             self._move(None, "the connection is gone; trying again")
+        elif update["kind"] == "queue":
+            self._move(None, queue_words(update["queue"]))
         elif update["kind"] == "state":
             job = update["job"]
             self._move(job["progress"], visible(job["message"] or job["status"]))
@@ -147,9 +152,13 @@ class JsonDisplay:
 
     def show(self, update: Update) -> None:
         """Write one line; a lost connection is nothing that a program needs to know."""
-        if update["kind"] != "lost":
-            name = update["name"] if update["kind"] == "event" else "state"
-            self._write(f'{{"event":{encode_json(name)},"data":{update["text"]}}}\n')
+        if update["kind"] == "queue":
+            self._write_line("queue", update["queue"]["text"])
+        elif update["kind"] != "lost":
+            self._write_line(update["name"] if update["kind"] == "event" else "state", update["text"])
+
+    def _write_line(self, name: str, data: str) -> None:
+        self._write(f'{{"event":{encode_json(name)},"data":{data}}}\n')
 
 
 def event_line(event: KnownEventV1) -> tuple[str, str]:

@@ -81,6 +81,13 @@ class JobType(TypedDict):
     description: NotRequired[str]
 
 
+class Queue(TypedDict):
+    """How a queue stands: its name, and how many workers serve it."""
+
+    queue: str
+    workers: int
+
+
 class Percentiles(TypedDict):
     """Seconds within which half, 95 % and 99 % of the jobs were done."""
 

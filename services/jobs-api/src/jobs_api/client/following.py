@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Final, Literal, TypeAlias, TypedDict
 
+from platform_core.clock import Clock
 from platform_core.errors import DecodeError, UnknownEventError
 from platform_core.event_families import KnownEventV1, decode_event
 from platform_core.job_types import is_outcome
@@ -11,7 +12,8 @@ from platform_core.json_values import decode_as
 from jobs_api.client.api import JobsApi
 from jobs_api.client.documents import Job
 from jobs_api.client.errors import RefusedError, ServerUnreachableError, may_pass
-from jobs_api.client.server_events import ServerEvent
+from jobs_api.client.queues import QueueReport, queue_of
+from jobs_api.client.server_events import SIGN_OF_LIFE, ServerEvent
 
 RECONNECT_SECONDS: Final = 1.0
 RECONNECT_ATTEMPTS: Final = 60
@@ -41,7 +43,14 @@ class LostUpdate(TypedDict):
     kind: Literal["lost"]
 
 
-Update: TypeAlias = StateUpdate | EventUpdate | LostUpdate
+class QueueUpdate(TypedDict):
+    """The job waits in a queue that no worker serves; or one has begun to."""
+
+    kind: Literal["queue"]
+    queue: QueueReport
+
+
+Update: TypeAlias = StateUpdate | EventUpdate | LostUpdate | QueueUpdate
 
 
 def follow(
@@ -50,6 +59,7 @@ def follow(
     job_id: str,
     *,
     wait: Callable[[float], object],
+    clock: Clock,
     attempts: int = RECONNECT_ATTEMPTS,
 ) -> Iterator[Update]:
     """Give what happens to a job; the last update is the state with its outcome.
@@ -59,6 +69,7 @@ def follow(
         domain: the job's domain.
         job_id: the job.
         wait: waits so many seconds before it connects again.
+        clock: tells the time.
         attempts: how often to connect in vain before it gives up.
 
     Raises:
@@ -66,6 +77,7 @@ def follow(
         RefusedError: there is no such job, or the API had a fault for too long.
     """
     seen, failures = False, 0
+    watch = _QueueWatch(api, clock)
     while True:
         try:
             for message in api.events(domain, job_id):
@@ -75,6 +87,7 @@ def follow(
                     yield update
                     if update["kind"] == "state" and is_outcome(update["job"]["status"]):
                         return
+                yield from watch.look(message, update)
         except (ServerUnreachableError, RefusedError) as error:
             failures += 1
             # At first the address may be wrong, and waiting would only hide it.
@@ -82,6 +95,28 @@ def follow(
                 raise
         yield {"kind": "lost"}
         wait(RECONNECT_SECONDS)
+
+
+class _QueueWatch:
+    """Looks whether anybody serves the job's queue: when it is said to wait, then at each sign of life."""
+
+    def __init__(self, api: JobsApi, clock: Clock) -> None:
+        self._api = api
+        self._clock = clock
+        self._job: Job | None = None
+        self._is_served = True
+
+    def look(self, message: ServerEvent, update: Update | None) -> Iterator[QueueUpdate]:
+        """Give what has changed."""
+        if update is not None:
+            # After an event the next state tells whether the job still waits.
+            self._job = update["job"] if update["kind"] == "state" else None
+        elif message["name"] != SIGN_OF_LIFE:
+            return
+        queue = None if self._job is None else queue_of(self._api, self._job, self._clock)
+        if queue is not None and self._is_served != (queue["workers"] > 0):
+            self._is_served = not self._is_served
+            yield {"kind": "queue", "queue": queue}
 
 
 def _read(message: ServerEvent) -> Update | None:

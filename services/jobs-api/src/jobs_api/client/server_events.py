@@ -1,7 +1,10 @@
 """Reads Server-Sent Events from the lines of an answer."""
 
 from collections.abc import Iterable, Iterator
-from typing import TypedDict
+from typing import Final, TypedDict
+
+SIGN_OF_LIFE: Final = ""
+"""The name of what is no event, but says that the server is there."""
 
 
 class ServerEvent(TypedDict):
@@ -11,8 +14,13 @@ class ServerEvent(TypedDict):
     data: str
 
 
-def parse_server_events(lines: Iterable[str]) -> Iterator[ServerEvent]:
-    """Give the events in `lines` (without their line ends); comments and events without data are left out."""
+def parse_server_events(lines: Iterable[str], *, signs_of_life: bool = False) -> Iterator[ServerEvent]:
+    """Give the events in `lines`; events without data are left out.
+
+    Args:
+        lines: without their line ends.
+        signs_of_life: give each comment as a `SIGN_OF_LIFE`; else they are left out.
+    """
     name, data = "message", list[str]()
     for line in lines:
         field, _, value = line.partition(":")
@@ -21,6 +29,8 @@ def parse_server_events(lines: Iterable[str]) -> Iterator[ServerEvent]:
             if data:
                 yield {"name": name, "data": "\n".join(data)}
             name, data = "message", []
+        elif field == "" and signs_of_life:
+            yield {"name": SIGN_OF_LIFE, "data": ""}
         elif field == "event":
             name = value
         elif field == "data":

@@ -65,7 +65,7 @@ def watch_job(api: JobsApi, terminal: Terminal, domain: str, job_id: str, how: F
 def _last_state(api: JobsApi, terminal: Terminal, domain: str, job_id: str, how: Following) -> Job | None:
     job: Job | None = None
     with _display(terminal, json=how["json"]) as display:
-        for update in follow(api, domain, job_id, wait=terminal["wait"]):
+        for update in follow(api, domain, job_id, wait=terminal["wait"], clock=terminal["clock"]):
             display.show(update)
             if update["kind"] == "state":
                 job = update["job"]

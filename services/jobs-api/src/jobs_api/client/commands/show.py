@@ -12,6 +12,7 @@ from jobs_api.client.arguments import add_json
 from jobs_api.client.command import Command
 from jobs_api.client.documents import Job
 from jobs_api.client.exit_codes import EXIT_OK
+from jobs_api.client.queues import queue_of, queue_words
 from jobs_api.client.references import Reference, add_job, looking_for, name_of
 from jobs_api.client.session import Session
 from jobs_api.client.statuses import status_text
@@ -45,15 +46,19 @@ def _show(api: JobsApi, terminal: Terminal, parsed: Arguments) -> None:
     if parsed.json:
         write_line(terminal["out"], api.job_text(domain, job_id))
     else:
-        print_facts(terminal["out"], _facts(api.job(domain, job_id), api.page_url(domain, job_id)))
+        job = api.job(domain, job_id)
+        queue = queue_of(api, job, terminal["clock"])
+        waiting = "" if queue is None or queue["workers"] > 0 else queue_words(queue)
+        print_facts(terminal["out"], _facts(job, waiting, api.page_url(domain, job_id)))
 
 
-def _facts(job: Job, page: str) -> Mapping[str, Text | str]:
+def _facts(job: Job, waiting: str, page: str) -> Mapping[str, Text | str]:
     return {
         "job": name_of(job),
         "type": visible(job.get("job_type", "")),
         "status": status_text(job["status"]),
         "queue": visible(job.get("queue", "")),
+        "waiting": waiting,
         "progress": f"{job['progress']} %",
         "message": "" if job["error"] else visible(job["message"] or ""),
         "error": visible(job["error"] or ""),

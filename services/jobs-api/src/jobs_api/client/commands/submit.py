@@ -32,6 +32,7 @@ from jobs_api.client.errors import UsageError
 from jobs_api.client.exit_codes import EXIT_OK
 from jobs_api.client.idempotency import submit_once
 from jobs_api.client.job_type_names import type_to_submit
+from jobs_api.client.queues import queue_of, queue_words
 from jobs_api.client.session import Session
 from jobs_api.client.shell_completion import names_a_file
 from jobs_api.client.terminal import Terminal, say, write_line
@@ -132,6 +133,9 @@ def run(parsed: Arguments, session: Session) -> int:
     if parsed.watch:
         return watch_job(api, terminal, job["domain"], job["job_id"], how)
     _print_submitted(terminal, job, json=parsed.json)
+    queue = queue_of(api, job, terminal["clock"])
+    if queue is not None and queue["workers"] == 0:
+        say(terminal["err"], f"waiting    {queue_words(queue)}")
     return EXIT_OK
 
 

@@ -143,6 +143,7 @@ def render_problem_page(heading: str, advice: str) -> str:
         heading=heading,
         advice=advice,
         follow="",
+        waits=False,
     )
 
 

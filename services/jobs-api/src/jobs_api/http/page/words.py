@@ -52,6 +52,7 @@ class PageWords(TypedDict):
         heading: what kind of job it is.
         percent: how far it is, 0 to 100.
         running: whether a worker is at it now, so that a bar makes sense.
+        waits: whether it waits for a worker.
         step: what it is doing.
         outcome: what came out, in a few words; empty until it is done.
         error: why it failed, or why the last attempt did; empty for none.
@@ -65,6 +66,7 @@ class PageWords(TypedDict):
     heading: str
     percent: int
     running: bool
+    waits: bool
     step: str
     outcome: str
     error: str
@@ -88,6 +90,7 @@ def page_words(record: JobRecord, unserved: str | None) -> PageWords:
         "heading": record["job_type"] or "Job",
         "percent": record["progress"],
         "running": status == "processing",
+        "waits": status == "queued",
         "step": record["message"] or "",
         "outcome": (record["message"] or "") if status == "completed" else "",
         "error": "" if status in {"completed", "cancelled"} else record["error"] or "",
