@@ -1,29 +1,59 @@
-"""What is shipped for the operator names only metrics and labels that the notifier shows."""
+"""What is shipped for the operator names only metrics and labels that the notifier and the API show."""
 
 import json
 import re
 from pathlib import Path
 
 import pytest
+from jobs_api.figures import Figures as ApiFigures
+from jobs_api.metrics import Metrics as ApiMetrics
+from notifier.figures import Figures
+from notifier.metrics import Metrics
 from platform_core.job_events import TURKIC
 from platform_core.json_values import JsonValue
 from platform_notify.deliveries import EMAIL
 
-from notifier.figures import Figures
-from notifier.metrics import Metrics
-
-DEPLOY = Path(__file__).parents[3] / "deploy"
+DEPLOY = Path(__file__).parents[1] / "deploy"
 ALERTS = DEPLOY / "alerts.yml"
 DASHBOARD = DEPLOY / "grafana-dashboard.json"
 README = DEPLOY / "README.md"
 
 # Every metric as it is queried, with the labels that follow it in braces.
-_METRIC = re.compile(r"\b(notifier_[a-z_]+)(?:\{([^}]*)\})?")
+_METRIC = re.compile(r"\b((?:notifier|jobs_api)_[a-z_]+)(?:\{([^}]*)\})?")
 _GROUPING = re.compile(r"\bby \(([^)]*)\)")
 _LABEL = re.compile(r"([a-z_]+)\s*[=!]")
 
 
 def page() -> str:
+    """Return the pages of a notifier and of an API, one after the other."""
+    return notifier_page() + api_page()
+
+
+def api_page() -> str:
+    """Return the page of an API that has answered once."""
+    figures: ApiFigures = {
+        "queues": [
+            {
+                "queue": "files",
+                "waiting": 1,
+                "delayed": 0,
+                "oldest_wait_seconds": 1.0,
+                "workers": {"started": 0, "idle": 1, "busy": 0, "suspended": 0},
+            }
+        ],
+        "jobs": {
+            "files": {
+                "counts": {"queued": 1, "processing": 0, "completed": 0, "failed": 0, "cancelled": 0},
+                "recent": {"completed": 0, "failed": 0, "cancelled": 0},
+            }
+        },
+    }
+    metrics = ApiMetrics(lambda: 0)
+    metrics.request_answered("/v1/jobs", "GET", 200, 0.001)
+    return metrics.exposition(figures).decode()
+
+
+def notifier_page() -> str:
     """Return the page of a notifier that has met everything once."""
     figures: Figures = {
         "channel": EMAIL,
@@ -96,8 +126,8 @@ def alert_names() -> list[str]:
 
 
 def test_there_is_an_expression_for_each_alert_and_each_panel() -> None:
-    assert len(alert_names()) == 14
-    assert len(expressions()) >= 14 + 17
+    assert len(alert_names()) == 14 + 6
+    assert len(expressions()) >= 14 + 6 + 17 + 16
     assert all(_METRIC.search(expression) for expression in expressions())
 
 
@@ -124,7 +154,7 @@ def test_every_metric_is_on_the_dashboard_or_in_an_alert() -> None:
 
 def test_metrics_are_named_as_prometheus_asks() -> None:
     for name, kind in re.findall(r"# TYPE (\S+) (\w+)", page()):
-        assert re.fullmatch(r"notifier_[a-z]+(_[a-z]+)*", name), name
+        assert re.fullmatch(r"(notifier|jobs_api)_[a-z]+(_[a-z]+)*", name), name
         if kind == "counter":
             assert name.endswith("_total"), name
         if kind == "histogram":
