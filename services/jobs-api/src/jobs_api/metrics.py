@@ -48,11 +48,14 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self._registry,
         )
+        # Looking one up by its labels takes longer than counting.
+        self._counters: dict[tuple[str, str, int], Counter] = {}
+        self._timers: dict[tuple[str, str], Histogram] = {}
 
     def expect(self, route: str, method: str) -> None:
         """Show a route as 0 from the start: a rise from nothing to 1 is one that Prometheus does not see."""
-        for status in ("2xx", "5xx"):
-            self._requests.labels(route, method, status)
+        for status in (200, 500):
+            self._counter(route, method, status)
 
     def request_answered(self, route: str | None, method: str, status: int, seconds: float | None) -> None:
         """A request was answered.
@@ -63,10 +66,10 @@ class Metrics:
             status: of the answer.
             seconds: how long it took; None if it met no route.
         """
-        word = method if method in _METHODS else OTHER
-        self._requests.labels(route or OTHER, word, f"{status // 100}xx").inc()
+        name, word = route or OTHER, method if method in _METHODS else OTHER
+        self._counter(name, word, status).inc()
         if seconds is not None:
-            self._seconds.labels(route or OTHER, word).observe(seconds)
+            self._timer(name, word).observe(seconds)
 
     def exposition(self, figures: Figures | None) -> bytes:
         """Return everything in Prometheus' text format.
@@ -80,6 +83,18 @@ class Metrics:
         if figures is not None:
             standing += [*_queue_gauges(figures), *_job_gauges(figures)]
         return generate_latest(_Page(chain(self._registry.collect(), standing)))
+
+    def _counter(self, route: str, method: str, status: int) -> Counter:
+        key = (route, method, status // 100)
+        if key not in self._counters:
+            self._counters[key] = self._requests.labels(route, method, f"{status // 100}xx")
+        return self._counters[key]
+
+    def _timer(self, route: str, method: str) -> Histogram:
+        key = (route, method)
+        if key not in self._timers:
+            self._timers[key] = self._seconds.labels(route, method)
+        return self._timers[key]
 
 
 def outage_page() -> bytes:
