@@ -221,3 +221,11 @@ def test_nobody_asks_for_the_queue_of_a_job_that_does_not_wait() -> None:
     assert told_of_workers(later, 1, [0, 0]) == []
     due = state("queued", run_after="2026-01-02T12:00:00+00:00")
     assert told_of_workers(due, 1, [0, 0]) == [0]
+
+
+def test_a_job_that_has_started_waits_no_longer() -> None:
+    """Its worker may be the last one of its queue, and stop after it."""
+    began = f"event: state\ndata: {state('queued')}\n\nevent: started\ndata: {STARTED}\n\n: still here\n\n"
+    api = api_that([httpx.Response(200, text=began + stream(("state", state("completed"))).text)], [1, 0])
+    updates = list(follow(api, "files", "j", wait=lambda _: None, clock=CLOCK))
+    assert kinds(updates) == ["state", "event", "state"]
