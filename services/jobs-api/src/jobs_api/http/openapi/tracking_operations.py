@@ -173,8 +173,8 @@ LOG: Final[Operation] = {
         JOB_ID,
         query(
             "after",
-            "The id of the last line that is known already.",
-            {"type": "string", "pattern": "^[0-9]{1,16}-[0-9]{1,16}$"},
+            "The id of the last line that is known already; empty for none.",
+            {"type": "string", "pattern": "^([0-9]{1,16}-[0-9]{1,16})?$"},
             "1764072001000-0",
         ),
         query("limit", "At most how many lines.", {"type": "integer", "minimum": 1, "maximum": 200}, 100),
