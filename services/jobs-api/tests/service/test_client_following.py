@@ -43,10 +43,12 @@ def state(status: str, **fields: JsonValue) -> str:
 
 def stream(*events: tuple[str, str]) -> httpx.Response:
     text = "".join(f"event: {name}\r\ndata: {data}\r\n\r\n" for name, data in events)
+    return stream_of("retry: 2000\r\n\r\n: hello\r\n\r\n" + text)
+
+
+def stream_of(text: str) -> httpx.Response:
     return httpx.Response(
-        200,
-        text="retry: 2000\r\n\r\n: hello\r\n\r\n" + text,
-        headers={"Content-Type": "text/event-stream; charset=utf-8"},
+        200, text=text, headers={"Content-Type": "text/event-stream; charset=utf-8"}
     )
 
 
@@ -142,14 +144,14 @@ def test_a_fault_of_the_api_passes(status: int) -> None:
     """The API that is started again has no Redis yet: whoever watched was told of a fault and left."""
     fault = httpx.Response(status, json={"detail": "Redis does not answer."})
     api = api_that([stream(("state", state("queued"))), fault, stream(("state", state("completed")))])
-    updates = list(follow(api, "files", "j", wait=lambda _: None))
+    updates = list(follow(api, "files", "j", wait=lambda _: None, clock=CLOCK))
     assert kinds(updates) == ["state", "lost", "lost", "state"]
 
 
 def test_a_job_that_is_gone_meanwhile_is_not_waited_for() -> None:
     gone = httpx.Response(404, json={"detail": "there is no job files/j"})
     with pytest.raises(RefusedError, match="there is no job"):
-        list(follow(api_that([stream(("state", state("queued"))), gone]), "files", "j", wait=lambda _: None))
+        list(follow(api_that([stream(("state", state("queued"))), gone]), "files", "j", wait=lambda _: None, clock=CLOCK))
 
 
 def test_what_is_no_stream_is_no_jobs_api() -> None:
@@ -157,7 +159,7 @@ def test_what_is_no_stream_is_no_jobs_api() -> None:
     for headers, found in (({"Content-Type": "text/html"}, "text/html"), ({}, "missing")):
         page = httpx.Response(200, content=b"<html>", headers=headers)
         with pytest.raises(ServerUnreachableError, match=f"expected text/event-stream, found {found}"):
-            list(follow(api_that([page]), "files", "j", wait=lambda _: None))
+            list(follow(api_that([page]), "files", "j", wait=lambda _: None, clock=CLOCK))
 
 
 def test_each_time_it_answers_the_patience_begins_anew() -> None:
@@ -196,7 +198,7 @@ def told_of_workers(job: str, signs: int, workers: Sequence[int]) -> list[int]:
     """Return the numbers of workers that are told while the job of this state waits, sign of life by sign."""
     text = f"event: state\ndata: {job}\n\n" + ": still here\n\n" * signs
     end = stream(("started", STARTED), ("state", state("completed"))).text
-    api = api_that([httpx.Response(200, text=text + end)], workers)
+    api = api_that([stream_of(text + end)], workers)
     updates = list(follow(api, "files", "j", wait=lambda _: None, clock=CLOCK))
     assert kinds(updates)[-1] == "state"
     return [update["queue"]["workers"] for update in updates if update["kind"] == "queue"]
@@ -226,6 +228,6 @@ def test_nobody_asks_for_the_queue_of_a_job_that_does_not_wait() -> None:
 def test_a_job_that_has_started_waits_no_longer() -> None:
     """Its worker may be the last one of its queue, and stop after it."""
     began = f"event: state\ndata: {state('queued')}\n\nevent: started\ndata: {STARTED}\n\n: still here\n\n"
-    api = api_that([httpx.Response(200, text=began + stream(("state", state("completed"))).text)], [1, 0])
+    api = api_that([stream_of(began + stream(("state", state("completed"))).text)], [1, 0])
     updates = list(follow(api, "files", "j", wait=lambda _: None, clock=CLOCK))
     assert kinds(updates) == ["state", "event", "state"]
