@@ -151,7 +151,8 @@ def test_a_fault_of_the_api_passes(status: int) -> None:
 def test_a_job_that_is_gone_meanwhile_is_not_waited_for() -> None:
     gone = httpx.Response(404, json={"detail": "there is no job files/j"})
     with pytest.raises(RefusedError, match="there is no job"):
-        list(follow(api_that([stream(("state", state("queued"))), gone]), "files", "j", wait=lambda _: None, clock=CLOCK))
+        api = api_that([stream(("state", state("queued"))), gone])
+        list(follow(api, "files", "j", wait=lambda _: None, clock=CLOCK))
 
 
 def test_what_is_no_stream_is_no_jobs_api() -> None:
