@@ -47,9 +47,7 @@ def stream(*events: tuple[str, str]) -> httpx.Response:
 
 
 def stream_of(text: str) -> httpx.Response:
-    return httpx.Response(
-        200, text=text, headers={"Content-Type": "text/event-stream; charset=utf-8"}
-    )
+    return httpx.Response(200, text=text, headers={"Content-Type": "text/event-stream; charset=utf-8"})
 
 
 def api_that(answers: list[httpx.Response | Exception], workers: Sequence[int] = ()) -> JobsApi:
@@ -150,8 +148,8 @@ def test_a_fault_of_the_api_passes(status: int) -> None:
 
 def test_a_job_that_is_gone_meanwhile_is_not_waited_for() -> None:
     gone = httpx.Response(404, json={"detail": "there is no job files/j"})
+    api = api_that([stream(("state", state("queued"))), gone])
     with pytest.raises(RefusedError, match="there is no job"):
-        api = api_that([stream(("state", state("queued"))), gone])
         list(follow(api, "files", "j", wait=lambda _: None, clock=CLOCK))
 
 
