@@ -11,6 +11,7 @@ from platform_workers.domains import DOMAINS_KEY
 from platform_workers.event_log import EventLog, LogEntry
 from platform_workers.finished_jobs import finished_since
 from platform_workers.job_context import JobContext, make_job_context
+from platform_workers.job_control import make_job_control
 from platform_workers.log_gaps import SWEEP_MARGIN_MS, LogGap, find_gap, is_covered
 from platform_workers.redis import RedisClient
 from platform_workers.testing import FakeClock
@@ -273,3 +274,14 @@ def test_a_cancelled_job_ends_as_failed(redis: RedisClient) -> None:
     event = found["event"]
     assert event is not None
     assert (event["type"], found["run"]) == ("shop.job.failed.v1", 2)
+
+
+def test_what_is_missed_of_a_cancelled_job_says_so(redis: RedisClient, now: FakeClock) -> None:
+    """Or a job that is run again between the look into the store and the intake would be mailed about."""
+    complete(redis, now, "a")
+    job(redis, now, "b")
+    make_job_control(redis=redis, clock=now).cancel(SHOP, "b")
+    trim(redis, 0)
+    log = event_log(redis)
+    [gap] = log.gaps()
+    assert [entry["cancelled"] for page in log.missed(gap) for entry in page] == [False, True]

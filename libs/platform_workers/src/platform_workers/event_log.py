@@ -270,7 +270,7 @@ def _stored_entry(gap: LogGap, job: FinishedJob) -> LogEntry:
         "entry_id": f"{job['finished_ms']}-0",
         "domain": gap["domain"],
         "run": job["run"],
-        # Of this run the record itself says it.
-        "cancelled": False,
+        # Its record says it too, unless the job is run again before the entry is handled.
+        "cancelled": job["cancelled"],
         "message": message,
     }

@@ -26,6 +26,7 @@ class FinishedJob(TypedDict):
     Attributes:
         finished_ms: when, in milliseconds since 1970.
         run: the run that ended. What came of earlier runs, no record tells.
+        cancelled: whether that run was cancelled.
         event: the outcome as it was published; None if the record cannot be read.
         fault: what is wrong with the record; never a value out of it.
     """
@@ -33,6 +34,7 @@ class FinishedJob(TypedDict):
     job_id: str
     finished_ms: int
     run: int
+    cancelled: bool
     event: JobCompletedV1 | JobFailedV1 | None
     fault: str
 
@@ -69,6 +71,7 @@ def _read(redis: RedisClient, domain: JobDomain, member: str, finished_ms: int) 
         "job_id": job_id,
         "finished_ms": finished_ms,
         "run": 1,
+        "cancelled": fields.get("status") == "cancelled",
         "event": None,
         "fault": "",
     }
