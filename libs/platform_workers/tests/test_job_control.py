@@ -221,7 +221,6 @@ def test_two_who_cancel_at_once(
     enqueue(redis, store, 1, None)
 
     def be_slower(_queue: Queue, job: Job | str, pipeline: object = None) -> None:
-        assert pipeline is None
         if isinstance(job, Job):
             redis.delete(job.key)
 
@@ -250,6 +249,22 @@ def test_an_attempt_that_has_ended_is_left_alone(redis: RedisClient, store: JobR
     name = enqueue(redis, store, 1, None)
     redis.hset("rq:job:shop-job-1-1-1", {"status": "finished"})
     RqJobQueue(redis=redis, name="default").withdraw(name)
+    assert redis.keys("rq:job:shop-job-1-1-1") != []
+
+
+def test_an_attempt_is_taken_back_whole_or_not_at_all(
+    redis: RedisClient, store: JobRecordStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis died between the two: it was in no queue any more, and RQ's record of it had no time to live."""
+    name = enqueue(redis, store, 1, None)
+
+    def break_off(*_: object, **__: object) -> None:
+        raise RedisUnavailableError("gone")
+
+    monkeypatch.setattr("redis.client.Pipeline.execute", break_off)
+    with pytest.raises(RedisUnavailableError):
+        RqJobQueue(redis=redis, name="default").withdraw(name)
+    assert redis.lrange("rq:queue:default", 0, -1) == ["shop-job-1-1-1"]
     assert redis.keys("rq:job:shop-job-1-1-1") != []
 
 

@@ -250,6 +250,25 @@ def test_a_worker_that_loses_redis_is_followed_by_another() -> None:
     assert waits == [1.0, 1.0]
 
 
+def test_a_worker_that_loses_redis_while_it_begins_is_followed_by_another() -> None:
+    """It makes itself known to Redis; the process ended when that failed."""
+    begun: list[Loop | RedisUnavailableError] = [
+        RedisUnavailableError("gone"),
+        Loop(stop_requested=True, error=None),
+    ]
+
+    def next_worker() -> Loop:
+        worker = begun.pop(0)
+        if isinstance(worker, RedisUnavailableError):
+            raise worker
+        return worker
+
+    logger, waits = FakeLogger(), list[float]()
+    work_until_stopped(next_worker, burst=False, wait=waits.append, logger=logger)
+    assert logger.events() == ["worker.redis_away", "worker.stopped"]
+    assert waits == [1.0]
+
+
 @pytest.mark.parametrize(
     ("setting", "ill", "well"),
     [

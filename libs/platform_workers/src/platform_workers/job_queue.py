@@ -169,9 +169,15 @@ class RqJobQueue:
 
     def _delete(self, job: Job) -> None:
         try:
-            job.delete()
+            self._delete_whole(job)
         except ValueError:
             # RQ reads who runs it, and then looks each of them up: one was done in between. Without that list
             # there is nothing to look up.
             self._redis.connection.delete(job.execution_registry.key)
-            job.delete()
+            self._delete_whole(job)
+
+    def _delete_whole(self, job: Job) -> None:
+        """Delete it in one transaction: out of its queue nobody finds the rest, which lives for ever."""
+        with self._redis.connection.pipeline(transaction=True) as pipeline:
+            job.delete(pipeline=pipeline)
+            pipeline.execute()

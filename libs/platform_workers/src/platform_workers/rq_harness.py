@@ -375,13 +375,15 @@ def work_until_stopped(
 ) -> None:
     """Run one worker after the other until one was told to stop; RQ's worker gives up when Redis is lost."""
     while True:
-        worker = next_worker()
+        worker: WorkLoop | None = None
         try:
             with translated_errors():
+                # Redis can be lost here too: a worker makes itself known to it.
+                worker = next_worker()
                 worker.work_on(burst=burst)
         except RedisUnavailableError as error:
             logger.warning("worker.redis_away", error=str(error))
-        if burst or worker.stop_requested:
+        if burst or (worker is not None and worker.stop_requested):
             logger.info("worker.stopped")
             return
         # A server that is full or a replica answers a ping: without a pause this would go round and round.
