@@ -10,7 +10,8 @@ from pathlib import Path
 from types import FrameType
 
 from chaos.report import REPEATS, list_repeats, report_on
-from chaos.run import Options, run
+from chaos.run import run
+from chaos.stage import FILE_WORKERS, Options
 
 ROOT = Path(__file__).parent.parent.parent
 MAX_JOBS = 40_000
@@ -21,10 +22,14 @@ class _Words(argparse.Namespace):
     seconds: float
     jobs: int
     rq_jobs: int | None
+    http_jobs: int | None
+    cancels: int | None
+    retries: int | None
     notifiers: int
     workers: int
     notifier_kills: int | None
     worker_kills: int | None
+    api_kills: int | None
     redis_kills: int | None
     pauses: int | None
     trims: int | None
@@ -62,11 +67,15 @@ def read_options(arguments: Sequence[str]) -> Options:
     parser.add_argument("--seed", type=int, help="decides everything; a random one is printed")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long the blows fall (default 60)")
     parser.add_argument("--jobs", type=int, default=2000, help=f"at most {MAX_JOBS} (default 2000)")
-    parser.add_argument("--rq-jobs", type=int, help="how many of the jobs real workers run (default 1 in 40)")
+    parser.add_argument("--rq-jobs", type=int, help="submitted with the library (default 1 in 40)")
+    parser.add_argument("--http-jobs", type=int, help="submitted to the API (default 1 in 40)")
+    parser.add_argument("--cancels", type=int, help="of how many jobs (default 1 in 20)")
+    parser.add_argument("--retries", type=int, help="by hand, of how many jobs (default 1 in 40)")
     parser.add_argument("--notifiers", type=int, default=3)
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=2, help="besides the one for what the API takes")
     parser.add_argument("--notifier-kills", type=int, help="default: one in 4 seconds")
     parser.add_argument("--worker-kills", type=int, help="default: one in 10 seconds")
+    parser.add_argument("--api-kills", type=int, help="default: one in 10 seconds")
     parser.add_argument("--redis-kills", type=int, help="default: one in 20 seconds")
     parser.add_argument("--pauses", type=int, help="default: one in 8 seconds")
     parser.add_argument("--trims", type=int, help="of the log, while no notifier runs (default: one in 30)")
@@ -85,17 +94,24 @@ def read_options(arguments: Sequence[str]) -> Options:
     def share(wish: int | None, every: float) -> int:
         return int(words.seconds / every) if wish is None else wish
 
-    rq_jobs = words.jobs // 40 if words.rq_jobs is None else words.rq_jobs
+    def of_jobs(wish: int | None, one_in: int) -> int:
+        return min(words.jobs // one_in if wish is None else wish, words.jobs)
+
+    rq_jobs = of_jobs(words.rq_jobs, 40)
     return {
         "seed": random.SystemRandom().randrange(1_000_000) if words.seed is None else words.seed,
         "jobs": words.jobs,
-        "rq_jobs": min(rq_jobs, words.jobs),
+        "rq_jobs": rq_jobs,
+        "http_jobs": min(of_jobs(words.http_jobs, 40), words.jobs - rq_jobs),
+        "cancels": of_jobs(words.cancels, 20),
+        "retries": of_jobs(words.retries, 40),
         "wishes": {
             "seconds": words.seconds,
             "notifiers": words.notifiers,
-            "workers": words.workers,
+            "workers": words.workers + FILE_WORKERS,
             "notifier_kills": share(words.notifier_kills, 4),
             "worker_kills": share(words.worker_kills, 10),
+            "api_kills": share(words.api_kills, 10),
             "redis_kills": share(words.redis_kills, 20),
             "pauses": share(words.pauses, 8),
             "trims": share(words.trims, 30),

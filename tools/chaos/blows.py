@@ -3,9 +3,9 @@
 from random import Random
 from typing import Final, Literal, TypeAlias, TypedDict
 
-Victim: TypeAlias = Literal["notifier", "worker", "redis", "log"]
+Victim: TypeAlias = Literal["notifier", "worker", "api", "redis", "log"]
 
-# `log` is the durable log, trimmed while no notifier runs.
+# `log` are the durable logs, trimmed while no notifier runs.
 
 Blow: TypeAlias = Literal["kill", "kill_with_children", "kill_children", "pause"]
 """`kill` and `pause` are SIGKILL and SIGSTOP. A worker has children: the work horse and RQ's scheduler."""
@@ -28,9 +28,10 @@ class Wishes(TypedDict):
         workers: how many workers there are.
         notifier_kills: how many SIGKILLs they get in all.
         worker_kills: the same for workers, their children included.
+        api_kills: how often the API is killed.
         redis_kills: how often Redis is killed and started again.
         pauses: how many SIGSTOPs, over all.
-        trims: how often every notifier is killed and the durable log is trimmed before they are back.
+        trims: how often every notifier is killed and the durable logs are trimmed before they are back.
     """
 
     seconds: float
@@ -38,6 +39,7 @@ class Wishes(TypedDict):
     workers: int
     notifier_kills: int
     worker_kills: int
+    api_kills: int
     redis_kills: int
     pauses: int
     trims: int
@@ -70,12 +72,15 @@ def plan_blows(wishes: Wishes, random: Random) -> list[PlannedBlow]:
         number = random.randrange(wishes["workers"])
         blows.append(_blow("worker", number, random.choice(kinds), random.uniform(0.05, 1.0), wishes, random))
     blows += [
+        _blow("api", 0, "kill", random.uniform(0.05, 1.0), wishes, random) for _ in range(wishes["api_kills"])
+    ]
+    blows += [
         _blow("redis", 0, "kill", random.uniform(0.05, 1.5), wishes, random)
         for _ in range(wishes["redis_kills"])
     ]
     for _ in range(wishes["pauses"]):
-        victim: Victim = random.choice(("notifier", "notifier", "worker", "redis"))
-        count = {"notifier": wishes["notifiers"], "worker": wishes["workers"], "redis": 1}[victim]
+        victim: Victim = random.choice(("notifier", "notifier", "worker", "api", "redis"))
+        count = {"notifier": wishes["notifiers"], "worker": wishes["workers"]}.get(victim, 1)
         lasts = random.uniform(*SHORT_PAUSE)
         if victim != "redis" and wishes["seconds"] >= LONG_PAUSES_FROM and random.random() < LONG_SHARE:
             lasts = random.uniform(*LONG_PAUSE)

@@ -5,19 +5,16 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, TypedDict
 
-from platform_core.job_events import (
-    decode_job_event,
-    default_events_log,
-    is_completed,
-    is_failed,
-)
-from platform_core.notifications import EventWord
 from platform_notify.deliveries import EMAIL, Delivery, delivery_id_of
 from platform_notify.delivery_store import DeliveryStore
 from platform_workers.lua_scripts import Script
 from platform_workers.redis import RedisClient
 
-from chaos.jobs import CHAOS, PlannedJob
+from chaos.deeds import Told
+from chaos.index_counting import broken_indexes
+from chaos.jobs import QUEUES, PlannedJob
+from chaos.log_reading import Logged, event_word_of, outcomes_in, read_log
+from chaos.run_counting import broken_runs
 
 LIVES_FOR_EVER: Final = re.compile(
     r"platform:domains"
@@ -25,12 +22,14 @@ LIVES_FOR_EVER: Final = re.compile(
     r"|[a-z_]+:events:log"
     r"|notify:(due|dead):[a-z]+"
     r"|user:[^:]+:notification_preferences"
-    r"|rq:.+"
+    r"|jobs-api:keys(:.+)?"
+    r"|rq:(queues|workers.*|(worker|queue|wip|finished|failed|scheduled):.+)"
 )
 """Keys that have no time to live: indexes, the bounded logs, the sets of waiting and dead deliveries, what
-users have chosen, and what RQ keeps for itself."""
+users have chosen, the API's keys, and RQ's lists and registries; but no attempt that RQ still remembers.
 
-FINAL: Final = frozenset({"completed", "failed", "cancelled"})
+`rq:worker:<name>` is one because RQ writes a heartbeat and its time to live in two steps: a kill in between
+leaves a few bytes."""
 
 _WITHOUT_TTL: Final = Script(
     "without_ttl",
@@ -38,15 +37,6 @@ _WITHOUT_TTL: Final = Script(
     " if redis.call('PTTL', key) == -1 then found[#found + 1] = key end end return found",
 )
 _KEYS_AT_ONCE: Final = 1000
-
-
-class Outcome(TypedDict):
-    """One outcome in the durable log."""
-
-    entry_id: str
-    job_id: str
-    run: int
-    word: EventWord
 
 
 class Repeat(TypedDict):
@@ -69,9 +59,13 @@ class Count(TypedDict):
     """What was found; the `broken` sentences are broken promises, and there should be none.
 
     Attributes:
-        jobs: jobs that Redis acknowledged.
-        outcomes: outcomes in the log.
+        jobs: jobs that Redis or the API acknowledged.
+        outcomes: outcomes that the logs ever had.
+        cancelled: how many of them were of cancelled runs.
+        reruns: how many were of second and later runs.
         expected: mails that somebody asked for.
+        untold: how many of these nothing tells of any more: trimmed before they were read, and the job run
+            again since. They may be missing.
         arrived: how many of them the mail service has taken, by themselves or told in a digest.
         digests: how many digests it has taken.
         gathered: how many mails were told in one of them.
@@ -83,7 +77,10 @@ class Count(TypedDict):
 
     jobs: int
     outcomes: int
+    cancelled: int
+    reruns: int
     expected: int
+    untold: int
     arrived: int
     digests: int
     gathered: int
@@ -94,29 +91,47 @@ class Count(TypedDict):
     broken: list[str]
 
 
-def count_all(
-    redis: RedisClient,
-    deliveries: DeliveryStore,
-    jobs: Sequence[PlannedJob],
-    *,
-    acknowledged: set[str],
-    taken: Counter[str],
-    trimmed: Sequence[Outcome] = (),
-) -> Count:
+class Past(TypedDict):
+    """What Redis cannot tell at the end.
+
+    Attributes:
+        acknowledged: the jobs that Redis or the API has acknowledged.
+        told: what the API has answered to who cancelled jobs or ran them again.
+        taken: how often the mail service took each delivery.
+        trimmed: entries that the logs no longer have.
+        unread: job and run of those that no notifier had read.
+    """
+
+    acknowledged: set[str]
+    told: Mapping[str, Told]
+    taken: Counter[str]
+    trimmed: Sequence[Logged]
+    unread: set[tuple[str, int]]
+
+
+def count_all(redis: RedisClient, deliveries: DeliveryStore, jobs: Sequence[PlannedJob], past: Past) -> Count:
     """Compare what was asked for with what came of it.
 
     Args:
         redis: where everything is.
         deliveries: the delivery records in it.
         jobs: as planned.
-        acknowledged: the jobs that Redis has acknowledged.
-        taken: how often the mail service took each delivery.
-        trimmed: outcomes that the log no longer has.
+        past: what happened on the way.
     """
-    outcomes = [*trimmed, *read_outcomes(redis)]
+    taken = past["taken"]
+    entries = [*past["trimmed"], *(entry for domain in QUEUES for entry in read_log(redis, domain))]
+    outcomes = outcomes_in(entries)
     planned = {job["job_id"]: job for job in jobs}
     expected = expected_mails(outcomes, planned)
     records = {name: deliveries.find(name) for name in expected}
+    last_runs = {outcome["job_id"]: outcome["run"] for outcome in sorted(outcomes, key=_run_of)}
+    untold = {
+        name
+        for name, outcome in expected.items()
+        if records[name] is None
+        and (outcome["job_id"], outcome["run"]) in past["unread"]
+        and outcome["run"] < last_runs[outcome["job_id"]]
+    }
     digests = deliveries.digests_of([record for record in records.values() if record is not None])
     mailed = {name: _mailed_as(name, records[name]) for name in expected}
     repeats = [
@@ -127,9 +142,12 @@ def count_all(
     every_key = redis.keys("*")
     found = [record for record in (*records.values(), *digests.values()) if record is not None]
     return {
-        "jobs": len(acknowledged),
+        "jobs": len(past["acknowledged"]),
         "outcomes": len(outcomes),
+        "cancelled": sum(outcome["word"] == "cancelled" for outcome in outcomes),
+        "reruns": sum(outcome["run"] > 1 for outcome in outcomes),
         "expected": len(expected),
+        "untold": len(untold),
         "arrived": sum(mailed[name] in taken for name in expected),
         "digests": sum(name in taken for name in digests),
         "gathered": sum(mailed[name] != name for name in expected),
@@ -138,63 +156,48 @@ def count_all(
         "doubtful": sum(_ambiguous(record) > 0 for record in found),
         "keys": len(every_key),
         "broken": [
-            *broken_outcomes(redis, outcomes, acknowledged),
-            *broken_mails(expected, records, taken),
+            *broken_runs(redis, outcomes, planned, past["told"], past["acknowledged"]),
+            *broken_mails(expected, records, taken, untold),
             *broken_digests(records, digests, taken),
             *(broken_repeat(repeat) for repeat in repeats if not is_explained(repeat)),
             *broken_keys(redis, every_key),
+            *(
+                sentence
+                for domain in QUEUES
+                for sentence in broken_indexes(
+                    redis, domain, every_key, [entry for entry in entries if entry["domain"] == domain]
+                )
+            ),
         ],
     }
 
 
-def read_outcomes(redis: RedisClient) -> Iterator[Outcome]:
-    """Return every outcome in the durable log, oldest first."""
-    start = "-"
-    while page := redis.xrange(default_events_log(CHAOS), start):
-        for entry in page:
-            event = decode_job_event(entry["fields"]["event"])
-            run = int(entry["fields"]["run"])
-            word: EventWord = "SUCCESS" if is_completed(event) else "FAILURE"
-            if is_completed(event) or is_failed(event):
-                yield {"entry_id": entry["entry_id"], "job_id": event["job_id"], "run": run, "word": word}
-        start = f"({page[-1]['entry_id']}"
+def expected_mails(outcomes: Sequence[Logged], planned: Mapping[str, PlannedJob]) -> dict[str, Logged]:
+    """Return the outcomes that somebody wants to hear about, by the id their delivery must have.
 
-
-def expected_mails(outcomes: Sequence[Outcome], planned: Mapping[str, PlannedJob]) -> dict[str, Outcome]:
-    """Return the outcomes that somebody wants to hear about, by the id their delivery must have."""
+    Nobody hears of a run that was cancelled.
+    """
     return {
         delivery_id_of(
-            CHAOS,
+            outcome["domain"],
             outcome["job_id"],
             outcome["run"],
-            outcome["word"],
+            event_word_of(outcome),
             EMAIL,
             planned[outcome["job_id"]]["email"],
         ): outcome
         for outcome in outcomes
-        if outcome["word"] in planned[outcome["job_id"]]["on"]
+        if outcome["word"] != "cancelled" and event_word_of(outcome) in planned[outcome["job_id"]]["on"]
     }
 
 
-def broken_outcomes(redis: RedisClient, outcomes: Sequence[Outcome], acknowledged: set[str]) -> Iterator[str]:
-    """Every acknowledged job has one outcome, in the log and in its record."""
-    times = Counter(outcome["job_id"] for outcome in outcomes)
-    for job_id in sorted(acknowledged):
-        status = redis.hgetall(f"{CHAOS}:job:{job_id}").get("status", "no record")
-        if not times[job_id]:
-            yield f"job {job_id} has no outcome; its record says {status}"
-        elif times[job_id] > 1:
-            yield f"job {job_id} has {times[job_id]} outcomes in the log"
-        elif status not in FINAL:
-            yield f"job {job_id} has an outcome in the log, but its record says {status}"
-
-
 def broken_mails(
-    expected: Mapping[str, Outcome],
+    expected: Mapping[str, Logged],
     records: Mapping[str, Delivery | None],
     taken: Counter[str],
+    untold: set[str],
 ) -> Iterator[str]:
-    """Every mail that was asked for was taken, and no other."""
+    """Every mail that was asked for was taken, but for those nothing tells of; and no other."""
     mailed = {name: _mailed_as(name, records[name]) for name in expected}
     for name, outcome in expected.items():
         record = records[name]
@@ -202,7 +205,7 @@ def broken_mails(
         if mailed[name] in taken:
             if state != "sent":
                 yield f"delivery {name} of {outcome['job_id']} was taken, but its record says {state}"
-        else:
+        elif name not in untold:
             yield f"mail lost: delivery {name} of {outcome['job_id']}; its record says {state}"
     for name in sorted(taken.keys() - expected.keys() - set(mailed.values())):
         yield f"delivery {name or '(without an id)'} was mailed, but nobody asked for it"
@@ -245,6 +248,10 @@ def broken_keys(redis: RedisClient, keys: Sequence[str]) -> Iterator[str]:
                 families[re.sub(r"[0-9a-f]{32}|[0-9]{4,}", "*", key)].append(key)
     for family, found in sorted(families.items()):
         yield f"{len(found)} keys like {family} live for ever, for instance {found[0]}"
+
+
+def _run_of(outcome: Logged) -> int:
+    return outcome["run"]
 
 
 def _mailed_as(name: str, record: Delivery | None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from platform_core.clock import SystemClock
 from platform_core.job_events import default_events_channel
 from platform_core.job_types import JobRecord
-from platform_workers.errors import JobExistsError, RedisUnavailableError
+from platform_workers.errors import JobExistsError, RedisUnavailableError, TransitionRefusedError
 from platform_workers.job_context import make_job_context
 from platform_workers.job_queue import RqJobQueue
 from platform_workers.job_record_store import JobRecordStore
@@ -18,6 +18,7 @@ from chaos.jobs import (
     CHAOS,
     JOB_TYPE,
     QUEUE,
+    USER_ID,
     PlannedJob,
     context_of,
     make_registry,
@@ -25,18 +26,18 @@ from chaos.jobs import (
     payload_of,
 )
 
-USER_ID = 7
-
 # Bound to a name of its own: whatever ends the publisher belongs into the report.
 _ANYTHING: type[Exception] = Exception
 
 
 class Publisher:
-    """Hands in every job at its time; a step that got no answer is made again under the same id.
+    """Hands in the jobs at their time; a step that got no answer is made again under the same id.
+
+    Those that go over HTTP are left to others.
 
     Attributes:
         acknowledged: the jobs whose last step Redis has acknowledged: the outcome for a plain one, the
-            submission for one on RQ.
+            submission for one that a worker runs.
         fault: what ended it early; empty if nothing did.
     """
 
@@ -44,7 +45,7 @@ class Publisher:
         self.acknowledged: set[str] = set()
         self.fault = ""
         self._redis = redis
-        self._jobs = jobs
+        self._jobs = [job for job in jobs if job["way"] != "http"]
         self._store = JobRecordStore(redis=redis, domain=CHAOS)
         self._clock = SystemClock()
         self._stop = threading.Event()
@@ -80,6 +81,8 @@ class Publisher:
                 step()
             except RedisUnavailableError:
                 self._stop.wait(0.1)
+            except TransitionRefusedError:
+                return  # a person has cancelled it, or has a worker run it again
             else:
                 return
 
@@ -96,6 +99,7 @@ class Publisher:
                     "job_type": JOB_TYPE,
                     "payload": payload_of(job),
                     "user_id": USER_ID,
+                    "priority": job["priority"],
                     "context": context_of(job),
                     "notifications": notifications_of(job),
                 }
@@ -104,7 +108,7 @@ class Publisher:
             return  # the try before got through, only its answer did not
 
     def _steps(self, job: PlannedJob) -> list[Callable[[], object]]:
-        if job["on_rq"]:
+        if job["way"] == "library":
             return [lambda: self._submit(job)]
 
         def step(name: str) -> Callable[[], object]:
@@ -143,7 +147,7 @@ class Publisher:
             "error": None,
             "job_type": JOB_TYPE,
             "payload": payload_of(job),
-            "priority": "normal",
+            "priority": job["priority"],
             "queue": QUEUE,
             "attempt_count": 0,
             "max_attempts": 1,

@@ -9,12 +9,13 @@ from typing import Final, TypedDict
 
 from platform_core.clock import Clock, to_millis
 from platform_core.job_events import default_events_log
+from platform_core.queues import low_queue_name
 from platform_notify.deliveries import EMAIL
 from platform_notify.delivery_store import RECORD_PREFIX, due_key
 from platform_workers.redis import RedisClient
 
-from chaos.counting import FINAL
-from chaos.jobs import CHAOS, QUEUE
+from chaos.jobs import QUEUES
+from chaos.run_counting import FINAL
 
 GROUP: Final = "notifier"
 _ALL: Final = 1_000_000
@@ -45,17 +46,25 @@ def cut_waits_short(redis: RedisClient, clock: Clock) -> Shortened:
         else:
             retries += 1
         redis.zadd(due_key(EMAIL), {delivery_id: now})
-    leases = redis.zrange(f"{CHAOS}:jobs:leases:{QUEUE}", 0, -1)
-    for job_id in leases:
-        redis.zadd(f"{CHAOS}:jobs:leases:{QUEUE}", {job_id: 1})
-    # RQ's own: attempts that a killed worker had taken, and the locks that it held.
-    for execution in redis.zrange(f"rq:wip:{QUEUE}", 0, -1):
-        redis.zadd(f"rq:wip:{QUEUE}", {execution: 1})
-    taken = f"rq:queue:{QUEUE}:intermediate"
+    leases = 0
+    for domain, queue in QUEUES.items():
+        held = redis.zrange(f"{domain}:jobs:leases:{queue}", 0, -1)
+        leases += len(held)
+        for job_id in held:
+            redis.zadd(f"{domain}:jobs:leases:{queue}", {job_id: 1})
+        for name in (queue, low_queue_name(queue)):
+            _end_waits_of_rq(redis, name)
+    return {"claims": claims, "retries": retries, "leases": leases}
+
+
+def _end_waits_of_rq(redis: RedisClient, queue: str) -> None:
+    """End RQ's own waits: for attempts that a killed worker had taken, and the locks that it held."""
+    for execution in redis.zrange(f"rq:wip:{queue}", 0, -1):
+        redis.zadd(f"rq:wip:{queue}", {execution: 1})
+    taken = f"rq:queue:{queue}:intermediate"
     for attempt in redis.lrange(taken, 0, -1):
         redis.set(f"{taken}:first_seen:{attempt}", "1", expire_seconds=3600)
-    redis.delete(f"rq:scheduler-lock:{QUEUE}", f"rq:clean_registries:{QUEUE}")
-    return {"claims": claims, "retries": retries, "leases": len(leases)}
+    redis.delete(f"rq:scheduler-lock:{queue}", f"rq:clean_registries:{queue}")
 
 
 class Unfinished(TypedDict):
@@ -74,7 +83,13 @@ class Unfinished(TypedDict):
 
 def unfinished(redis: RedisClient) -> Unfinished:
     """Look what is still to be done."""
-    jobs = redis.zcard(f"{CHAOS}:jobs:all") - sum(redis.zcard(f"{CHAOS}:jobs:status:{s}") for s in FINAL)
-    state = redis.xgroup_state(default_events_log(CHAOS), GROUP)
-    entries = 1 if state is None else state["pending"] + state.get("lag", 1)
-    return {"jobs": jobs, "entries": entries, "deliveries": redis.zcard(due_key(EMAIL))}
+    found: Unfinished = {"jobs": 0, "entries": 0, "deliveries": redis.zcard(due_key(EMAIL))}
+    for domain in QUEUES:
+        found["jobs"] += redis.zcard(f"{domain}:jobs:all")
+        found["jobs"] -= sum(redis.zcard(f"{domain}:jobs:status:{status}") for status in FINAL)
+        state = redis.xgroup_state(default_events_log(domain), GROUP)
+        if state is not None:
+            found["entries"] += state["pending"] + state.get("lag", 1)
+        elif redis.zcard(f"{domain}:jobs:all"):
+            found["entries"] += 1
+    return found
