@@ -15,6 +15,13 @@ class RedisCommandError(WorkersError):
     """Redis answered and refused the command: a fault of the caller or of the server's setting."""
 
 
+class KeyTakenError(RedisCommandError):
+    """A key of the store holds what another program wrote there; the message names it. Nothing was written.
+
+    Whoever is in charge of Redis has to move that key away; then the same step can be made.
+    """
+
+
 class JobNotFoundError(WorkersError):
     """There is no record of this job in the store."""
 

@@ -45,8 +45,9 @@ class JobContext:
 
     Every method is one round trip and raises `RedisUnavailableError` when Redis does not answer,
     `JobNotFoundError` without a record, `OutcomeAlreadyRecordedError` after an outcome, `LeaseLostError`
-    when the job was given to another worker, and `TransitionRefusedError` for a step out of order. A refusal
-    means that nothing was written; after `RedisUnavailableError` that is unknown, because the answer may have
+    when the job was given to another worker, `TransitionRefusedError` for a step out of order, and
+    `KeyTakenError` when another program has written where the step is to write. A refusal means that nothing
+    was written; after `RedisUnavailableError` that is unknown, because the answer may have
     been lost after the write.
     """
 

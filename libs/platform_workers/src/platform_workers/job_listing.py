@@ -23,7 +23,7 @@ from platform_core.json_values import JsonObject, decode_as, encode_json
 from platform_workers.lua_scripts import SCRIPTS, load_script
 from platform_workers.redis import RedisClient
 
-JOBS_PAGE = load_script(SCRIPTS, "job_buckets", "job_index", "jobs_page")
+JOBS_PAGE = load_script(SCRIPTS, "key_types", "job_buckets", "job_index", "jobs_page")
 
 SUMMARY_FIELDS: Final = (
     "user_id", "status", "progress", "message", "created_at", "updated_at", "error", "job_type", "priority",

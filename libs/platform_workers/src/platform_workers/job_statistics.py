@@ -22,7 +22,7 @@ from platform_core.job_types import JOB_STATUSES, JobStatusLiteral
 from platform_workers.lua_scripts import SCRIPTS, load_script
 from platform_workers.redis import RedisClient
 
-JOB_STATISTICS = load_script(SCRIPTS, "job_buckets", "job_index", "job_statistics")
+JOB_STATISTICS = load_script(SCRIPTS, "key_types", "job_buckets", "job_index", "job_statistics")
 JOB_TOTALS = load_script(SCRIPTS, "job_totals")
 
 BIN_BASE: Final = 1.1

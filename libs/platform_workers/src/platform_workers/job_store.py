@@ -23,8 +23,8 @@ from platform_workers.redis import RedisClient
 DEFAULT_RETENTION = timedelta(days=30)
 """How long a finished record stays before it expires with its index entries."""
 
-JOB_SAVE = load_script(SCRIPTS, "job_buckets", "job_index", "job_save")
-JOBS_PURGE = load_script(SCRIPTS, "job_buckets", "job_index", "jobs_purge")
+JOB_SAVE = load_script(SCRIPTS, "key_types", "job_buckets", "job_index", "job_save")
+JOBS_PURGE = load_script(SCRIPTS, "key_types", "job_buckets", "job_index", "jobs_purge")
 
 LOG_LENGTH: Final = 200
 """How many lines a job's log keeps."""

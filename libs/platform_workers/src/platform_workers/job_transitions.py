@@ -33,8 +33,8 @@ from platform_workers.errors import (
 from platform_workers.event_messages import MAX_MESSAGE_BYTES
 from platform_workers.lua_scripts import SCRIPTS, ScriptCall, load_script
 
-JOB_TRANSITION = load_script(SCRIPTS, "job_buckets", "job_index", "job_transition")
-JOB_LOG = load_script(SCRIPTS, "job_buckets", "job_index", "job_log")
+JOB_TRANSITION = load_script(SCRIPTS, "key_types", "job_buckets", "job_index", "job_transition")
+JOB_LOG = load_script(SCRIPTS, "key_types", "job_buckets", "job_index", "job_log")
 
 EVENTS_LOG_LENGTH: Final = 100_000
 """About how many outcome and start events a domain's durable log keeps."""

@@ -1,4 +1,4 @@
-"""The faults of the vendor's client as this library's two errors."""
+"""The faults of the vendor's client as this library's errors."""
 
 import re
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ from redis.exceptions import (
     TimeoutError as _TimeoutError,
 )
 
-from platform_workers.errors import RedisCommandError, RedisUnavailableError
+from platform_workers.errors import KeyTakenError, RedisCommandError, RedisUnavailableError
 
 # Bound once with a plain type: the vendor's exception classes take untyped arguments.
 _NO_CONNECTION: type[Exception] = _ConnectionError
@@ -37,14 +37,17 @@ _UNAVAILABLE: Final = (_NO_CONNECTION, _NO_ANSWER, _READ_ONLY, _FULL, _SLOT_DOWN
 # replicas are there, a script of somebody else runs on and on. In a transaction the command stands before it.
 _UNAVAILABLE_WORD: Final = re.compile(r"(?:^|error: )(?:MISCONF|NOREPLICAS|BUSY) ")
 _ANY_FAULT: type[Exception] = _RedisError
+# With this word a script refuses to begin (`scripts/key_types.lua`); what is wrong comes after it.
+_KEY_TAKEN: Final = "KEYTAKEN "
 
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Turn the vendor's errors into this library's two; for code around RQ, which passes them on.
+    """Turn the vendor's errors into this library's; for code around RQ, which passes them on.
 
     Raises:
         RedisUnavailableError: Redis does not answer or takes nothing.
+        KeyTakenError: A key holds what does not belong there.
         RedisCommandError: Redis answered and refused a command.
     """
     try:
@@ -55,4 +58,5 @@ def translated_errors() -> Iterator[None]:
         text = str(error)
         if _UNAVAILABLE_WORD.search(text):
             raise RedisUnavailableError(text) from error
-        raise RedisCommandError(text) from error
+        _, is_taken, reason = text.rpartition(_KEY_TAKEN)
+        raise (KeyTakenError(reason) if is_taken else RedisCommandError(text)) from error

@@ -54,11 +54,27 @@ local function bin_of(milliseconds)
   return string.format('%.0f', 1 + math.ceil(math.log(milliseconds) / LOG_OF_BASE))
 end
 
+local function bucket_key(domain, bucket, now)
+  return domain .. ':jobs:' .. bucket.name .. ':' .. string.format('%.0f', math.floor(now / bucket.length))
+end
+
+local function bucket_keys(domain, now)
+  local keys = {}
+  for i, bucket in ipairs(BUCKETS) do
+    keys[i] = bucket_key(domain, bucket, now)
+  end
+  return keys
+end
+
 local function count(domain, now, field)
   for _, bucket in ipairs(BUCKETS) do
-    local key = domain .. ':jobs:' .. bucket.name .. ':' .. string.format('%.0f', math.floor(now / bucket.length))
-    -- The first count of a field may be the bucket's first; there are few fields, so this is rare enough.
-    if redis.call('HINCRBY', key, field, 1) == 1 then
+    local key = bucket_key(domain, bucket, now)
+    local counted = redis.pcall('HINCRBY', key, field, 1)
+    if type(counted) == 'table' then
+      -- Another program wrote something there that is no number: the count begins anew.
+      redis.call('HSET', key, field, 1)
+    elseif counted == 1 then
+      -- The first count of a field may be the bucket's first; there are few fields, so this is rare enough.
       redis.call('EXPIRE', key, bucket.life)
     end
   end

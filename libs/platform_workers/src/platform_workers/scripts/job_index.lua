@@ -1,5 +1,5 @@
 -- Shared part: the index sorted sets around a job's hash. Joined in front of the scripts that move a job, so that a
--- hash and its index entries change in one atomic step. It needs job_buckets.lua in front of itself.
+-- hash and its index entries change in one atomic step. It needs key_types.lua and job_buckets.lua in front of itself.
 --
 -- Names are built from the domain, because which status set a job leaves is known only from its hash. So all
 -- keys of a domain must live on one Redis node (docs/adr/0002).
@@ -21,9 +21,12 @@ local function jobs_key(domain, name)
   return domain .. ':jobs:' .. name
 end
 
--- Fields of the hash as a table; empty when there is no hash.
+-- Fields of the hash as a table, empty when there is no hash; and why it can't be read, if it can't.
 local function read_job(key)
-  local flat = redis.call('HGETALL', key)
+  local flat = redis.pcall('HGETALL', key)
+  if flat.err then
+    return {}, taken('hash', { key }) or flat
+  end
   local job = {}
   for i = 1, #flat, 2 do
     job[flat[i]] = flat[i + 1]
@@ -156,67 +159,115 @@ end
 
 -- Remove up to `limit` jobs that finished more than `retention` (ms) ago from every index, with hash and log.
 -- Of the caller's clock and the server's the earlier one counts: one that is ahead must not remove fresh jobs.
+-- This comes after a step, which must not be told as refused any more: what can't be removed is passed over.
 local function purge_finished(domain, now, retention, limit)
   local finished = jobs_key(domain, 'finished')
   local before = math.min(now, tonumber(redis.call('TIME')[1]) * 1000 + 999) - retention
-  local members = redis.call('ZRANGEBYSCORE', finished, '-inf', '(' .. before, 'LIMIT', 0, limit)
+  local members = redis.pcall('ZRANGEBYSCORE', finished, '-inf', '(' .. before, 'LIMIT', 0, limit)
   for _, member in ipairs(members) do
-    forget(domain, member)
+    pcall(forget, domain, member)
   end
   return #members
 end
 
 -- Remove up to `limit` of the oldest finished jobs whose hash has expired already from every index. For who reads:
--- it knows no retention, and takes nothing away that is still there.
+-- it knows no retention, takes nothing away that is still there, and keeps nobody from reading.
 local function purge_expired(domain, limit)
   for _ = 1, limit do
-    local member = redis.call('ZRANGE', jobs_key(domain, 'finished'), 0, 0)[1]
+    local member = redis.pcall('ZRANGE', jobs_key(domain, 'finished'), 0, 0)[1]
     if not member or redis.call('EXISTS', domain .. ':job:' .. string.match(member, '^%S*')) == 1 then
       return
     end
-    forget(domain, member)
+    pcall(forget, domain, member)
   end
 end
 
--- Bring the indexes and the counts from the state `old` (empty for a new job) to the state `new` of one job.
---   now, retention: milliseconds. A job reaching an outcome gets its expiry here and nowhere else, and a job that
---   goes on after one loses it.
-local function reindex(domain, job_id, old, new, now, retention)
-  local score = redis.call('ZSCORE', jobs_key(domain, 'all'), job_id)
+local function append(list, more)
+  for _, item in ipairs(more) do
+    list[#list + 1] = item
+  end
+end
+
+-- What there is to do in the indexes when a job goes from the state `old` (empty for a new job) to the state `new`.
+-- Nothing is written yet, so that every key can be looked at before.
+local function plan_move(domain, job_id, old, new, now)
   local job_type, user_id = index_words(new)
   local old_type, old_user = index_words(old)
   local renamed = old_type ~= job_type or old_user ~= user_id
-  if score and not old.status then
-    -- What an expired record under the same id has left: this is another job.
-    leave_all(domain, job_id, job_type, user_id)
-    redis.call('ZREM', jobs_key(domain, 'finished'), finished_member(job_id, new))
+  local move = { domain = domain, job_id = job_id, old = old, new = new, now = now, leave = {}, enter = {} }
+  local score = redis.pcall('ZSCORE', jobs_key(domain, 'all'), job_id)
+  if type(score) == 'table' then
+    -- Something else lies there: the job is to enter it, and so the key is looked at.
     score = nil
   end
-  if score and (renamed or old.status ~= new.status) then
-    leave(job_id, sets_of(domain, old.status, old_type, old_user))
-  end
-  if score and renamed then
-    leave(job_id, sets_of(domain, nil, old_type, old_user))
-    tidy_types(domain, old_type)
-  end
-  if not score or renamed then
-    -- A record of another team may lack its time, or write it in its own way: then it is as old as its index.
-    score = score or string.format('%.0f', millis_of(new.created_at) or now)
-    enter(job_id, sets_of(domain, nil, job_type, user_id), score)
-    redis.call('SADD', 'platform:domains', domain)
-    if job_type then
-      redis.call('SADD', jobs_key(domain, 'types'), job_type)
+  if score and not old.status then
+    -- What an expired record under the same id has left: this is another job.
+    for status in pairs(FINAL) do
+      append(move.leave, sets_of(domain, status, job_type, user_id))
+    end
+    append(move.leave, sets_of(domain, nil, job_type, user_id))
+    move.unfinish = finished_member(job_id, new)
+    score = nil
+  elseif score and (renamed or old.status ~= new.status) then
+    append(move.leave, sets_of(domain, old.status, old_type, old_user))
+    if renamed then
+      append(move.leave, sets_of(domain, nil, old_type, old_user))
+      move.left_type = old_type
     end
   end
-  enter(job_id, sets_of(domain, new.status, job_type, user_id), score)
-  count_move(domain, old, new, now)
-  local key = domain .. ':job:' .. job_id
+  if not score or renamed then
+    append(move.enter, sets_of(domain, nil, job_type, user_id))
+    move.is_new, move.job_type = true, job_type
+  end
+  append(move.enter, sets_of(domain, new.status, job_type, user_id))
   if FINAL[old.status] and (renamed or not FINAL[new.status]) then
-    redis.call('ZREM', jobs_key(domain, 'finished'), finished_member(job_id, old))
+    move.unfinish = finished_member(job_id, old)
   end
   if FINAL[new.status] then
+    move.finish = finished_member(job_id, new)
+  end
+  -- A record of another team may lack its time, or write it in its own way: then it is as old as its index.
+  move.score = score or string.format('%.0f', millis_of(new.created_at) or now)
+  return move
+end
+
+-- The error that names the first key of a move, and of its line in the job's log if it has one, which holds what does
+-- not belong there; nil if there is none.
+local function taken_of_move(move, message)
+  local domain, beside, streams = move.domain, {}, {}
+  if move.finish or move.unfinish then
+    beside[1] = jobs_key(domain, 'finished')
+    beside[2] = leases_key(domain, move.new)
+  end
+  if message ~= '' then
+    streams[1] = domain .. ':job:' .. move.job_id .. ':log'
+  end
+  return taken('zset', move.leave) or taken('zset', move.enter) or taken('zset', beside)
+    or taken('hash', bucket_keys(domain, move.now)) or taken('stream', streams)
+    or move.is_new and taken('set', { 'platform:domains', jobs_key(domain, 'types') })
+end
+
+-- Carry a move out, in the indexes and the counts. A job reaching an outcome gets its expiry (after `retention` ms)
+-- here and nowhere else, and a job that goes on after one loses it.
+local function reindex(move, retention)
+  local domain, job_id, old, new = move.domain, move.job_id, move.old, move.new
+  leave(job_id, move.leave)
+  tidy_types(domain, move.left_type)
+  enter(job_id, move.enter, move.score)
+  if move.is_new then
+    redis.call('SADD', 'platform:domains', domain)
+    if move.job_type then
+      redis.call('SADD', jobs_key(domain, 'types'), move.job_type)
+    end
+  end
+  count_move(domain, old, new, move.now)
+  local key = domain .. ':job:' .. job_id
+  if move.unfinish then
+    redis.call('ZREM', jobs_key(domain, 'finished'), move.unfinish)
+  end
+  if move.finish then
     redis.call('ZREM', leases_key(domain, new), job_id)
-    redis.call('ZADD', jobs_key(domain, 'finished'), 'NX', now, finished_member(job_id, new))
+    redis.call('ZADD', jobs_key(domain, 'finished'), 'NX', move.now, move.finish)
     redis.call('PEXPIRE', key, retention)
     redis.call('PEXPIRE', key .. ':log', retention)
   elseif FINAL[old.status] then
@@ -225,10 +276,11 @@ local function reindex(domain, job_id, old, new, now, retention)
   end
 end
 
--- Append one line to the job's bounded log.
+-- Append one line to the job's bounded log. One that takes no more lines (its ids have come to their end) stays as it
+-- is: a line is not worth a step.
 local function log_line(key, level, message)
   local log = key .. ':log'
-  redis.call('XADD', log, 'MAXLEN', 200, '*', 'level', level, 'message', message)
+  redis.pcall('XADD', log, 'MAXLEN', 200, '*', 'level', level, 'message', message)
   if redis.call('XLEN', log) == 1 then
     -- The server sets 4 KB aside for the first entry of a stream. A copy takes what it needs, and then grows with
     -- its entries.

@@ -2,8 +2,13 @@
 --   KEYS[1]  the job's hash
 --   ARGV     lease ("" for a job that runs under none), level, message
 --   returns  {"ok"}
---   refuses  {"missing"}, {"lease", status}: nothing is written
+--   refuses  {"missing"}, {"lease", status}; error KEYTAKEN: a key holds what does not belong there.
+--            Nothing is written
 local key = KEYS[1]
+local fault = taken('hash', { key }) or taken('stream', { key .. ':log' })
+if fault then
+  return fault
+end
 local status, locked_by = unpack(redis.call('HMGET', key, 'status', 'locked_by'))
 if not status then
   return { 'missing' }

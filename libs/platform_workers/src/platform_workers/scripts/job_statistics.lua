@@ -5,7 +5,8 @@
 --            {"now", status, jobs that have it}, {"type", "<status> <job type>", jobs},
 --            {"step", "<number of the step, from 0> <submitted | completed | failed | cancelled>", jobs},
 --            {"run" | "queue", bin, jobs}, summed over all steps
---            what is 0 is left out
+--            what is 0 is left out, and so is what is no count at all
+--   refuses  error KEYTAKEN: a bucket or the set of job types is none
 local domain, bucket, first = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local steps, length = tonumber(ARGV[4]), tonumber(ARGV[5])
 
@@ -20,6 +21,15 @@ local function tell(kind, name, number)
   end
 end
 
+-- A count out of a bucket; 0 where another program wrote something else.
+local function number_of(text)
+  return #text < 16 and tonumber(string.match(text, '^%d+$')) or 0
+end
+
+local fault = taken('set', { jobs_key(domain, 'types') })
+if fault then
+  return fault
+end
 local types = redis.call('SMEMBERS', jobs_key(domain, 'types'))
 for _, status in ipairs({ 'queued', 'processing', 'completed', 'failed', 'cancelled' }) do
   local key = jobs_key(domain, 'status:' .. status)
@@ -33,11 +43,15 @@ local bins = { run = {}, queue = {} }
 for step = 0, steps - 1 do
   local sums = {}
   for number = first + step * length, first + (step + 1) * length - 1 do
-    local counts = redis.call('HGETALL', jobs_key(domain, bucket .. ':' .. string.format('%.0f', number)))
+    local key = jobs_key(domain, bucket .. ':' .. string.format('%.0f', number))
+    local counts = redis.pcall('HGETALL', key)
+    if counts.err then
+      return taken('hash', { key }) or counts
+    end
     for i = 1, #counts, 2 do
-      local kind, bin = string.match(counts[i], '^(%l+):(%d+)$')
+      local kind, bin = string.match(counts[i], '^(%l+):(%d%d?%d?)$')
       local sum, name = bins[kind] or sums, bin or counts[i]
-      sum[name] = (sum[name] or 0) + tonumber(counts[i + 1])
+      sum[name] = (sum[name] or 0) + number_of(counts[i + 1])
     end
   end
   for name, number in pairs(sums) do

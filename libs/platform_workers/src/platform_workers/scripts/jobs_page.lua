@@ -7,6 +7,7 @@
 --   returns  {"more" | "end", score and id of the last entry looked at ("" for none),
 --             then for each job: id, score, the value of each field ("" for a field that is not there)}
 --            "more": it ended because enough was looked at, not because the index is at its end
+--   refuses  error KEYTAKEN: the index set is none
 --
 -- A position is found by its rank, so its cost is that of log(n), however many jobs share one millisecond. The
 -- job need not be in the set any more: it is put there for a moment, and nobody can see it in between.
@@ -16,6 +17,10 @@ local at_score, at_id, looks = ARGV[5], ARGV[6], tonumber(ARGV[7])
 local filter = { status = ARGV[8], job_type = ARGV[9], user_id = ARGV[10] }
 local fields = { 'status', 'job_type', 'user_id', unpack(ARGV, 11) }
 
+local fault = taken('zset', { index })
+if fault then
+  return fault
+end
 purge_expired(domain, 100)
 
 local function rank_after(score, job_id)
