@@ -4,14 +4,17 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from math import ceil
+from typing import TypedDict
 
 import pytest
 from builders import make_record
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from platform_core.clock import to_millis
 from platform_core.job_events import TURKIC, JobDomain, default_events_channel, job_domain
 from platform_core.job_types import JOB_STATUSES, JobStatusLiteral
 
+from platform_workers.handlers import HandlerRegistry
 from platform_workers.job_context import JobContext, make_job_context
 from platform_workers.job_record_store import JobRecordStore
 from platform_workers.job_statistics import (
@@ -24,11 +27,16 @@ from platform_workers.job_statistics import (
     read_statistics,
 )
 from platform_workers.redis import RedisClient
-from platform_workers.testing import FakeClock, FakeRedis
+from platform_workers.submission import JobSubmitter
+from platform_workers.testing import FakeClock, FakeQueue, FakeRedis
 
 SHOP = job_domain("shop")
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 ZERO = dict.fromkeys(JOB_STATUSES, 0)
+
+
+class Nothing(TypedDict):
+    """The payload of a job that needs none."""
 
 
 def store_at(redis: RedisClient, moment: datetime, domain: JobDomain = SHOP) -> JobRecordStore:
@@ -40,6 +48,11 @@ def context_at(redis: RedisClient, clock: FakeClock) -> JobContext:
         redis=redis, domain=SHOP, events_channel=default_events_channel(SHOP), job_id="job-1", user_id=7,
         queue_name="default", clock=clock,
     )  # fmt: skip
+
+
+def queued_at(redis: RedisClient, moment: datetime, job_id: str = "job-1") -> None:
+    """Say when the server's clock has seen the job enter the queue: the tests have a clock of their own."""
+    redis.hset(f"shop:job:{job_id}", {"queued_ms": str(to_millis(moment))})
 
 
 def read(redis: RedisClient, window: StatisticsWindow = "1h", now: datetime = NOON) -> JobStatistics:
@@ -106,6 +119,7 @@ def test_the_last_attempt_is_what_ran_and_each_attempt_has_waited(
 ) -> None:
     """Waited 10 s, ran 100 s, paused, waited 1 s, ran 4 s; neither the pause nor the first run is in it."""
     store.save({**make_record(), "created_at": clock.now(), "updated_at": clock.now()})
+    queued_at(redis, clock.now())
     job = context_at(redis, clock)
     clock.advance(10)
     job.publish_started()
@@ -113,6 +127,7 @@ def test_the_last_attempt_is_what_ran_and_each_attempt_has_waited(
     again = clock.now() + timedelta(seconds=600)
     retried = job.builder.retried("boom", run_after=again, guard="lease:", transition_id="r")
     job.apply("retried", retried)
+    queued_at(redis, clock.now())
     clock.advance(601)
     job.publish_started()
     clock.advance(4)
@@ -170,6 +185,7 @@ def test_a_clock_that_went_back_gives_no_negative_time(
     redis: RedisClient, store: JobRecordStore, clock: FakeClock
 ) -> None:
     store.save({**make_record(), "created_at": clock.now(), "updated_at": clock.now()})
+    queued_at(redis, clock.now())
     clock.advance(-60)
     job = context_at(redis, clock)
     job.publish_started()
@@ -201,6 +217,40 @@ def test_every_bucket_ends_by_itself(redis: RedisClient) -> None:
     assert all(7 * 86_400 < redis.ttl(key) <= 8 * 86_400 for key in hours)
 
 
+@pytest.mark.parametrize("wrong_by", [timedelta(hours=-1), timedelta(hours=1)])
+def test_a_host_whose_clock_is_wrong_does_not_change_how_long_its_jobs_wait(
+    redis: RedisClient, wrong_by: timedelta
+) -> None:
+    """They waited an hour, or not at all."""
+    host = FakeClock(redis.now() + wrong_by)
+    registry = HandlerRegistry(domain=SHOP)
+    registry.register("image.resize", Nothing, lambda payload, job: {"result_id": "r", "result_bytes": 1})
+    JobSubmitter(
+        store=JobRecordStore(redis=redis, domain=SHOP, clock=host), queue=FakeQueue(redis),
+        registry=registry, clock=host, new_id=lambda: "job-1",
+    ).submit({"job_type": "image.resize", "payload": {}, "user_id": 7})  # fmt: skip
+    for begins in (timedelta(seconds=100), timedelta(seconds=300)):
+        started = FakeClock(redis.now() + begins)
+        job = context_at(redis, started)
+        job.publish_started()
+        retried = job.builder.retried(
+            "boom", run_after=redis.now(), guard="lease:", transition_id=str(begins)
+        )
+        job.apply("retried", retried)
+    found = read(redis, "24h", redis.now() + timedelta(minutes=10))
+    assert found["queue_seconds"] == pytest.approx({"p50": 100, "p95": 300, "p99": 300}, rel=0.1)
+
+
+def test_a_record_of_before_counts_from_its_last_change(
+    redis: RedisClient, store: JobRecordStore, clock: FakeClock
+) -> None:
+    store.save({**make_record(), "created_at": clock.now(), "updated_at": clock.now()})
+    redis.connection.hdel("shop:job:job-1", "queued_ms")
+    clock.advance(10)
+    context_at(redis, clock).publish_started()
+    assert read(redis)["queue_seconds"] == pytest.approx({"p50": 10, "p95": 10, "p99": 10}, rel=0.05)
+
+
 def test_percentiles_of_nothing_are_none() -> None:
     assert percentiles({}) is None
 
@@ -224,6 +274,7 @@ def test_percentiles_are_right_within_five_percent(durations: list[int]) -> None
         begun = NOON + timedelta(milliseconds=wait)
         name = f"job-{number}"
         store_at(redis, NOON).save({**make_record(name), "created_at": NOON, "updated_at": NOON})
+        queued_at(redis, NOON, name)
         store_at(redis, begun).save({**make_record(name, "processing"), "started_at": begun})
         ended = begun + timedelta(milliseconds=milliseconds)
         store_at(redis, ended).save(make_record(name, "completed"))

@@ -91,8 +91,8 @@ class JobStatistics(TypedDict):
         failure_rate: failed / (completed + failed), 0 to 1; None when there was neither.
         throughput_per_hour: completed and failed jobs for each hour of the window.
         run_seconds: How long the last attempt of completed and failed jobs ran; None when there were none.
-        queue_seconds: How long attempts waited for a worker, from the moment they could start; None when none
-            has started.
+        queue_seconds: How long attempts waited for a worker, from the moment they could start, by the Redis
+            server's clock; None when none has started.
         series: The steps, oldest first.
     """
 

@@ -136,7 +136,7 @@ class TransitionBuilder:
             fields |= _lease_fields(lease)
         return self._call(
             "started", guard=guard, transition_id=transition_id, event=encode_job_event(event), fields=fields,
-            absent=("run_after",), log="started",
+            absent=("run_after", "queued_ms"), log="started",
         )  # fmt: skip
 
     def progress(

@@ -47,6 +47,12 @@ local function millis_of(text)
   return seconds * 1000 + tonumber(string.sub((fraction or '') .. '000', 1, 3))
 end
 
+-- Now by this server's clock: milliseconds since 1970, as text.
+local function server_millis()
+  local time = redis.call('TIME')
+  return string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+end
+
 local function bin_of(milliseconds)
   if milliseconds < 1 then
     return '0'
@@ -89,8 +95,10 @@ local function count_move(domain, old, new, now)
     return
   end
   if new.status == 'processing' then
-    -- Since when it could have started: it was put into the queue, and its time had come.
-    local since = math.max(millis_of(old.updated_at or old.created_at) or 0, millis_of(old.run_after) or 0)
+    -- Since when it could have started: it was put into the queue, and its time had come. The first by this server's
+    -- clock, as `now` is a worker's: that of the host which put it there may be wrong. A record of before has it not.
+    local queued = tonumber(old.queued_ms) or millis_of(old.updated_at or old.created_at) or 0
+    local since = math.max(queued, millis_of(old.run_after) or 0)
     if since > 0 then
       count(domain, now, 'queue:' .. bin_of(now - since))
     end

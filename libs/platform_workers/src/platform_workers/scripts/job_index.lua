@@ -188,6 +188,13 @@ local function append(list, more)
   end
 end
 
+-- Note in `set` (field, value, ...) when a job enters the queue, going from the status `old` to `new`.
+local function note_queued(set, old, new)
+  if new == 'queued' and old ~= 'queued' then
+    append(set, { 'queued_ms', server_millis() })
+  end
+end
+
 -- What there is to do in the indexes when a job goes from the state `old` (empty for a new job) to the state `new`.
 -- Nothing is written yet, so that every key can be looked at before.
 local function plan_move(domain, job_id, old, new, now)

@@ -18,6 +18,7 @@ if mode == 'create' and next(old) ~= nil then
   return { 'exists' }
 end
 local set, gone = { unpack(ARGV, 8, pairs_end) }, { unpack(ARGV, pairs_end + 1) }
+note_queued(set, old.status, after(old, set, gone).status)
 local move = plan_move(domain, job_id, old, after(old, set, gone), now)
 fault = taken_of_move(move, message)
 if fault then

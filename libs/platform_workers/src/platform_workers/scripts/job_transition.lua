@@ -100,6 +100,7 @@ for i = 14, pairs_end, 2 do
     set[#set + 1] = value
   end
 end
+note_queued(set, status, next_status)
 local gone = { unpack(ARGV, pairs_end + 1) }
 local new = after(old, set, gone)
 attempts, run = whole(new.attempt_count, '0'), whole(new.run, '1')
