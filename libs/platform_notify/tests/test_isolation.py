@@ -24,6 +24,8 @@ from platform_notify.writing import MailWriter
 
 MAILS = 40
 DEADLINE = 60.0
+CALL_SECONDS = 10.0
+"""How long a call may hang: long, so that what waits for one is told from what a busy machine makes wait."""
 
 
 class Reached:
@@ -51,7 +53,9 @@ def sending(
         reached.begun.set()
         return answer(mail)
 
-    provider = GuardedProvider(ScriptedProvider(noted, name), deadline_seconds=0.5, logger=FakeLogger())
+    provider = GuardedProvider(
+        ScriptedProvider(noted, name), deadline_seconds=CALL_SECONDS, logger=FakeLogger()
+    )
     sender = Sender(
         store=store,
         circuit=Circuit(redis, name, clock),
@@ -121,7 +125,7 @@ def test_another_providers_latency_is_unchanged(real_redis: RedisClient, fault: 
                 assert reached.begun.wait(DEADLINE)
         beside = latencies(real_redis, "beside-")
         release.set()
-    # A shared machine is never quiet; what this must tell apart is milliseconds from the half second of a
-    # hanging call, or from the seconds of a retry.
-    assert median(beside) < median(alone) + 0.1
-    assert max(beside) < max(alone) + 2
+    # A shared machine is never quiet; what this must tell apart is milliseconds from the seconds of a hanging
+    # call or of a retry.
+    assert median(beside) < median(alone) + 1
+    assert max(beside) < max(alone) + 0.8 * CALL_SECONDS

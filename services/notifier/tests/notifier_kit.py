@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -120,14 +121,14 @@ def complete_job(redis: RedisClient, job_id: str = "j1", *, domain: JobDomain = 
     our_job(redis, job_id, domain=domain).publish_completed(result_id="r", result_bytes=5)
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Wait for a condition; the test fails if it never holds."""
     pause = threading.Event()
-    for _ in range(int(seconds / 0.01)):
-        if condition():
-            return
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            pytest.fail("the condition never held")
         pause.wait(0.01)
-    pytest.fail("the condition never held")
 
 
 def settings_for(redis_url: str, folder: Path) -> dict[str, str]:

@@ -64,8 +64,8 @@ def waits_of(end_job: Callable[[str], None], has_come: Callable[[str], bool], pr
 
 def assert_unchanged(before: list[float], beside: list[float]) -> None:
     """On a machine that is never quiet, tell milliseconds from the 15 s of a call that hangs."""
-    assert median(beside) < median(before) + 0.1
-    assert max(beside) < max(before) + 5
+    assert median(beside) < median(before) + 1
+    assert max(beside) < max(before) + 10
 
 
 @pytest.mark.parametrize("answer", [hang(), error(500)], ids=["hangs", "answers 500"])
