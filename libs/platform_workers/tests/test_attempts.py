@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from platform_core.errors import JobUserError
 from platform_core.job_events import JobDomain, decode_job_event
-from platform_core.job_types import JobRecord
+from platform_core.job_types import JobRecord, JobStatusLiteral
 
 from platform_workers.attempts import AttemptRunner, backoff_seconds, random_jitter
 from platform_workers.errors import JobCancelledError, RedisUnavailableError
@@ -183,6 +183,86 @@ def test_leases_that_nobody_can_settle_do_not_hide_the_others(bench: Bench, redi
     assert bench.runner.reap_expired(limit=6) == 0
     assert bench.runner.reap_expired(limit=6) == 1
     assert {"worker.record_missing", "worker.record_beyond_repair"} <= set(bench.logger.events("error"))
+
+
+@pytest.mark.parametrize("status", ["queued", "completed", "failed", "cancelled"])
+def test_leases_of_jobs_that_do_not_run_are_taken_away_and_hide_nothing(
+    bench: Bench, redis: RedisClient, status: JobStatusLiteral
+) -> None:
+    """A hundred of them in front, and no lost job was ever settled again."""
+    begin(bench, attempt=1)
+    bench.clock.advance(50)
+    for number in range(100):
+        bench.store.save(make_record(f"idle-{number}", status))
+    redis.zadd("shop:jobs:leases:default", {f"idle-{number}": 1.0 for number in range(100)})
+    assert bench.runner.reap_expired() == 0
+    assert bench.runner.reap_expired() == 1
+    assert redis.zrange("shop:jobs:leases:default", 0, -1) == []
+    assert bench.store.count(f"status:{status}") == 100 + (status == "queued")
+
+
+def test_leases_that_cannot_be_settled_for_now_are_passed_over_and_kept(
+    bench: Bench, redis: RedisClient
+) -> None:
+    """Another program has taken a key of one user's jobs: they wait, and those of the others do not."""
+    for number in range(3):
+        bench.store.save({**make_record(f"stuck-{number}", "processing"), "user_id": 8, "attempt_count": 1})
+    begin(bench, attempt=1)
+    bench.clock.advance(50)
+    redis.zadd("shop:jobs:leases:default", {f"stuck-{number}": 1.0 for number in range(3)})
+    redis.set("shop:jobs:status:queued:user:8", "mine")
+    assert bench.runner.reap_expired(limit=2) == 1
+    assert bench.record()["status"] == "queued"
+    assert bench.logger.events("error") == ["worker.lease_not_settled"] * 3
+    redis.delete("shop:jobs:status:queued:user:8")
+    assert bench.runner.reap_expired() == 3
+
+
+def test_a_lease_in_the_set_of_another_queue_is_taken_away(bench: Bench, redis: RedisClient) -> None:
+    begin(bench, attempt=1)
+    bench.clock.advance(50)
+    redis.hset("shop:job:job-1", {"queue": "gpu"})
+    assert bench.runner.reap_expired() == 0
+    assert redis.zrange("shop:jobs:leases:default", 0, -1) == []
+
+
+def test_a_lease_that_was_renewed_meanwhile_is_kept(
+    bench: Bench, redis: RedisClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look and the taking away a worker has begun the job, or gone on with it."""
+    begin(bench, attempt=1)
+    bench.clock.advance(50)
+    load = bench.store.load
+
+    def renewed_meanwhile(job_id: str) -> JobRecord | None:
+        bench.runner.renew("job-1", 1, 1)
+        return load(job_id)
+
+    monkeypatch.setattr(bench.store, "load", renewed_meanwhile)
+    assert bench.runner.reap_expired() == 0
+    assert redis.zrange("shop:jobs:leases:default", 0, -1) == ["job-1"]
+    assert bench.record()["status"] == "processing"
+
+
+def test_an_outcome_waits_until_a_key_is_free(bench: Bench, redis: RedisClient) -> None:
+    """Work of hours is not lost because another program took a key."""
+
+    def take_the_log(payload: ResizePayload, job: JobRun) -> JobResult:
+        redis.delete("shop:events:log")
+        redis.set("shop:events:log", "mine")
+        return {"result_id": "r", "result_bytes": 1}
+
+    def wait(seconds: float) -> None:
+        bench.waits.append(seconds)
+        if len(bench.waits) == 2:
+            redis.delete("shop:events:log")
+
+    registry = HandlerRegistry(domain=bench.registry.domain)
+    registry.register("image.resize", ResizePayload, take_the_log)
+    AttemptRunner({**bench.runner.environment, "registry": registry, "wait": wait}).run("job-1", 1, 1)
+    assert bench.record()["status"] == "completed"
+    assert bench.waits == [0.2, 0.5]
+    assert bench.logger.events("error") == ["worker.key_taken"] * 2
 
 
 def test_a_job_of_another_queue_is_left_to_that_queues_workers(bench: Bench, redis: RedisClient) -> None:

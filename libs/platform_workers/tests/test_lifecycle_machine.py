@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from platform_core.job_events import decode_job_event, job_domain
 
-from platform_workers.attempts import AttemptRunner
+from platform_workers.attempts import LEASE_DURATION, AttemptRunner
 from platform_workers.errors import JobCancelledError, TransitionRefusedError
 from platform_workers.handlers import HandlerRegistry
 from platform_workers.job_context import JobContext, make_job_context, new_token
@@ -106,7 +106,7 @@ class LifeOfAJob(RuleBasedStateMachine):
         context = self.context(worker)
         call = context.builder.started(
             guard=guard_attempt(run, attempt), transition_id=new_token(),
-            lease={"token": token, "until": self.runner(worker)._lease(token)["until"]},
+            lease={"token": token, "until": self.runner(worker).environment["clock"].now() + LEASE_DURATION},
         )  # fmt: skip
         wanted = self.model.status == "queued" and run == self.model.run and attempt == self.model.attempt + 1
         assert self.applied(lambda: context.apply("started", call)) == wanted

@@ -3,13 +3,14 @@
 import multiprocessing
 import os
 import signal
-import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from builders import make_record
-from plant import Plant, wait_until
+from plant import PATIENCE, Plant, horse_of, is_gone, wait_until
 from platform_core.job_events import JobDomain
 from typing_extensions import override
 
@@ -29,46 +30,69 @@ from platform_workers.testing import FakeClock, FakeLogger
 @pytest.fixture
 def long_plant(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> Plant:
     """The same, with time for handlers that wait."""
-    plant.allow_time(60)
+    plant.allow_time(600)
     return plant
 
 
-def is_gone(pid: int) -> bool:
-    """Whether a process has ended (a zombie has)."""
-    try:
-        return ") Z " in Path(f"/proc/{pid}/stat").read_text("ascii")
-    except (FileNotFoundError, ProcessLookupError):
-        # The second if it ends between opening and reading.
-        return True
-
-
-def horse_of(folder: Path) -> int:
-    """The process id that the handler has left."""
-    wait_until(lambda: (folder / "running").exists() and (folder / "running").read_text() != "")
-    return int((folder / "running").read_text())
-
-
-def stop_and_time(control: JobControl, plant: Plant, job_id: str, folder: Path) -> float:
-    """Cancel a running job; how many seconds later its process was gone."""
+def stop(control: JobControl, plant: Plant, job_id: str, folder: Path) -> None:
+    """Cancel a running job, and wait until its process is gone."""
     horse = horse_of(folder)
-    began = time.monotonic()
     control.cancel(plant.domain, job_id)
     assert plant.record(job_id)["status"] == "cancelled"
     wait_until(lambda: is_gone(horse))
-    return time.monotonic() - began
+
+
+class RecordedTimer:
+    """Stands for `threading.Timer`: keeps for how long it was to wait, and does what it was to do at once."""
+
+    waits: ClassVar[list[float]] = []
+
+    def __init__(self, seconds: float, act: Callable[[int, int], None], arguments: tuple[int, int]) -> None:
+        self.daemon = False
+        self.waits.append(seconds)
+        self.start = lambda: act(*arguments)
+
+
+def test_a_running_job_stops_within_five_seconds(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At worst: its worker is not told, has just renewed the lease, and the handler swallows everything.
+
+    What the platform adds then is two pauses, and here nothing else is measured: a busy machine adds its own,
+    and the tests with real processes show that it stops at all.
+    """
+    job_id = plant.submit("go well")
+    worker = make_worker(plant.config(), redis=plant.redis, clock=FakeClock(), logger=FakeLogger())
+    register: Callable[[], None] = worker.register_birth
+    register()
+    job = worker.queues[0].fetch_job(f"shop-{job_id}-1-1")
+    assert job is not None
+    execution = worker.prepare_execution(job)
+    plant.store.save({**make_record(job_id, "processing"), "locked_by": f"{worker.name}:1:1"})
+    signals: list[int] = []
+    monkeypatch.setattr("platform_workers.horse.Timer", RecordedTimer)
+    monkeypatch.setattr("platform_workers.horse.os.killpg", lambda _group, number: signals.append(number))
+    monkeypatch.setattr(worker, "_horse_pid", 4711)
+    RecordedTimer.waits.clear()
+    worker.maintain_heartbeats(job, execution)
+    assert signals == []
+    make_job_control(redis=plant.redis).cancel(plant.domain, job_id)
+    # The first look after the cancellation is enough.
+    worker.maintain_heartbeats(job, execution)
+    assert signals == [STOP_SIGNAL, signal.SIGKILL]
+    (grace,) = RecordedTimer.waits
+    until_the_next_look: int = worker.job_monitoring_interval
+    assert until_the_next_look + grace <= 4, "a second is left for what is done between"
 
 
 def test_a_running_job_that_is_cancelled_cleans_up_and_stops_at_once(
     long_plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its worker is told: no renewal finds out for it here."""
-    monkeypatch.setattr("platform_workers.rq_harness.RENEWAL_SECONDS", 30)
+    monkeypatch.setattr("platform_workers.rq_harness.RENEWAL_SECONDS", 600)
     job_id = long_plant.submit("clean up", folder=str(tmp_path), max_attempts=3)
     with long_plant.worker():
-        took = stop_and_time(make_job_control(redis=long_plant.redis), long_plant, job_id, tmp_path)
+        stop(make_job_control(redis=long_plant.redis), long_plant, job_id, tmp_path)
         after = long_plant.submit("go well")
         assert long_plant.wait_for_outcome(after)["status"] == "completed"
-    assert took < 5
     assert (tmp_path / "told").exists()
     assert not (tmp_path / "scratch").exists()
     record = long_plant.record(job_id)
@@ -88,7 +112,7 @@ class DeafQueue(RqJobQueue):
 
 
 @pytest.mark.parametrize("fate", ["clean up", "be deaf"])
-def test_a_cancelled_job_stops_within_five_seconds_even_if_its_worker_is_not_told(
+def test_a_cancelled_job_stops_even_if_its_worker_is_not_told(
     long_plant: Plant, tmp_path: Path, fate: str
 ) -> None:
     """The renewal finds out; a handler that swallows everything is killed when its grace is over."""
@@ -99,9 +123,8 @@ def test_a_cancelled_job_stops_within_five_seconds_even_if_its_worker_is_not_tol
         logger=FakeLogger(),
     )  # fmt: skip
     with long_plant.worker():
-        took = stop_and_time(control, long_plant, job_id, tmp_path)
+        stop(control, long_plant, job_id, tmp_path)
     assert (tmp_path / "told").exists()
-    assert took < 5
     assert long_plant.record(job_id)["status"] == "cancelled"
     assert long_plant.outcomes() == Counter([job_id])
 
@@ -110,7 +133,7 @@ def test_a_handler_that_speaks_after_its_job_was_cancelled_is_stopped_there(
     long_plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where no signal reaches it."""
-    monkeypatch.setattr("platform_workers.rq_harness.stop_horse", lambda pid: None)
+    monkeypatch.setattr("platform_workers.rq_worker.stop_horse", lambda pid: None)
     job_id = long_plant.submit("speak last", folder=str(tmp_path))
     with long_plant.worker():
         horse = horse_of(tmp_path)
@@ -130,7 +153,7 @@ def test_a_job_that_was_cancelled_before_its_turn_never_begins(plant: Plant, tmp
         logger=FakeLogger(),
     ).cancel(plant.domain, job_id)  # fmt: skip
     with plant.worker(burst=True) as process:
-        process.join(60)
+        process.join(PATIENCE)
     assert not (tmp_path / "order").exists()
     assert plant.outcomes() == Counter([job_id])
 
@@ -163,7 +186,7 @@ def test_a_first_attempt_that_is_in_the_queue_twice_begins_once(plant: Plant, tm
     job_id = plant.submit("note", folder=str(tmp_path))
     plant.redis.connection.rpush("rq:queue:fates", f"shop-{job_id}-1-1")
     with plant.worker(burst=True) as process:
-        process.join(60)
+        process.join(PATIENCE)
         assert process.exitcode == 0
     assert (tmp_path / "order").read_text().splitlines() == [job_id]
     assert plant.outcomes() == Counter([job_id])
@@ -178,7 +201,7 @@ def test_a_horse_dies_with_its_worker(long_plant: Plant, tmp_path: Path) -> None
         children = Path(f"/proc/{victim.pid}/task/{victim.pid}/children").read_text("ascii").split()
         os.kill(victim.pid, signal.SIGKILL)
         # Its handler would wait for longer.
-        wait_until(lambda: is_gone(horse), 10)
+        wait_until(lambda: is_gone(horse))
         for child in children:
             if not is_gone(int(child)):
                 os.kill(int(child), signal.SIGKILL)  # RQ's scheduler
@@ -211,7 +234,7 @@ def test_a_worker_that_comes_back_from_a_long_pause_cannot_complete_the_job(
 def test_a_horse_whose_worker_died_before_it_could_ask_ends_itself() -> None:
     horse = multiprocessing.get_context("fork").Process(target=die_with_parent, args=(0,))
     horse.start()
-    horse.join(10)
+    horse.join(PATIENCE)
     assert horse.exitcode == 1
 
 

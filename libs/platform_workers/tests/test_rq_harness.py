@@ -6,14 +6,16 @@ from pathlib import Path
 
 import pytest
 from builders import make_record
-from plant import QUEUE, FatePayload, Plant, kill_tree, meet_fate, wait_until
+from plant import PATIENCE, QUEUE, FatePayload, Plant, horse_of, is_gone, kill_tree, meet_fate, wait_until
 from platform_core.job_events import JobDomain, job_domain
 from platform_core.json_values import JsonValue
-from rq import Worker
+from rq import Queue, Worker
+from rq.exceptions import AbandonedJobError
+from rq.job import JobStatus
 
 from platform_workers.errors import RedisUnavailableError
 from platform_workers.handlers import HandlerRegistry
-from platform_workers.job_queue import RqJobQueue
+from platform_workers.job_queue import ATTEMPT_FUNCTION, RqJobQueue
 from platform_workers.job_record_store import JobRecordStore
 from platform_workers.readiness import check_readiness
 from platform_workers.rq_harness import (
@@ -39,7 +41,7 @@ def test_each_fate_ends_in_exactly_one_outcome(plant: Plant) -> None:
     }
     jobs = {fate: plant.submit(fate) for fate in expected}
     with plant.worker(burst=True) as process:
-        process.join(60)
+        process.join(PATIENCE)
         assert process.exitcode == 0
     for fate, job_id in jobs.items():
         record = plant.record(job_id)
@@ -61,7 +63,7 @@ def test_when_the_whole_worker_is_killed_another_one_takes_the_job(plant: Plant,
     with plant.worker() as victim:
         wait_until((tmp_path / "running").exists)
         kill_tree(victim.pid)
-        victim.join(10)
+        victim.join(PATIENCE)
     assert plant.record(job_id)["status"] == "processing"
     (tmp_path / "go on").touch()
     # Its lease runs out in 45 s; move it into the past instead of waiting.
@@ -84,7 +86,7 @@ def test_a_worker_told_to_stop_finishes_the_job_under_way(plant: Plant, tmp_path
         }
         process.terminate()
         (tmp_path / "go on").touch()
-        process.join(20)
+        process.join(PATIENCE)
         assert process.exitcode == 0
     assert plant.record(job_id)["status"] == "completed"
     for queue in (None, QUEUE):
@@ -96,7 +98,7 @@ def test_a_job_outlives_the_loss_of_redis(domain: JobDomain, tmp_path: Path) -> 
     (tmp_path / "data").mkdir()
     with EmbeddedRedis(folder=tmp_path / "data", append_only=True) as server:
         plant = Plant(server, domain)
-        plant.registry.register("fate.patient", FatePayload, meet_fate, timeout_seconds=60)
+        plant.registry.register("fate.patient", FatePayload, meet_fate, timeout_seconds=600)
         submitter = JobSubmitter(
             store=plant.store, queue=RqJobQueue(redis=plant.redis, name=QUEUE), registry=plant.registry
         )
@@ -114,6 +116,34 @@ def test_a_job_outlives_the_loss_of_redis(domain: JobDomain, tmp_path: Path) -> 
             after = plant.submit("go well")
             assert plant.wait_for_outcome(after)["status"] == "completed"
         assert plant.outcomes() == Counter([job_id, after])
+
+
+@pytest.mark.parametrize("fate", ["wait", "wait and die"])
+def test_a_worker_told_to_stop_while_redis_is_away_still_finishes_its_job(
+    domain: JobDomain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fate: str
+) -> None:
+    """It broke off at once, and its job ran out of its lease though Redis was back in time."""
+    monkeypatch.setattr("platform_workers.rq_harness.RENEWAL_SECONDS", 1)
+    (tmp_path / "data").mkdir()
+    with EmbeddedRedis(folder=tmp_path / "data", append_only=True) as server:
+        plant = Plant(server, domain)
+        plant.allow_time(600)
+        job_id = plant.submit(fate, folder=str(tmp_path))
+        with plant.worker() as process:
+            horse = horse_of(tmp_path)
+            server.kill()
+            process.terminate()
+            # Some renewals that find nobody.
+            process.join(3)
+            assert process.is_alive()
+            assert not is_gone(horse)
+            (tmp_path / "go on").touch()
+            server.start()
+            process.join(PATIENCE)
+            assert process.exitcode == 0
+        record = plant.record(job_id)
+        assert record["status"] == ("completed" if fate == "wait" else "failed")
+        assert plant.outcomes() == Counter([job_id])
 
 
 def test_an_attempt_taken_from_the_queue_and_never_begun_is_settled(plant: Plant) -> None:
@@ -280,7 +310,7 @@ def test_a_worker_outlives_a_server_that_takes_nothing(
     plant: Plant, tmp_path: Path, setting: str, ill: str, well: str
 ) -> None:
     """It ended, and its job with it."""
-    plant.allow_time(60)
+    plant.allow_time(600)
     job_id = plant.submit("wait", folder=str(tmp_path))
     connection = plant.redis.connection
     with plant.worker() as process:
@@ -298,6 +328,90 @@ def test_a_worker_outlives_a_server_that_takes_nothing(
         assert plant.wait_for_outcome(job_id)["status"] == "completed"
 
 
+def foreign_jobs(plant: Plant) -> list[str]:
+    """RQ jobs that another program put into our queue; their ids."""
+    queue = Queue(QUEUE, connection=plant.redis.connection)
+    broken = queue.create_job("os.getcwd", job_id="broken")
+    jobs = [
+        queue.enqueue("os.getcwd"),
+        queue.enqueue("os._exit", 0),
+        queue.enqueue(ATTEMPT_FUNCTION, "shop", "job-1", "first", 1),
+        queue.enqueue(ATTEMPT_FUNCTION, "no domain", "job-1", 1, 1),
+        queue.enqueue("no.such.function", "shop", "job-1", 1, 1),
+        queue.enqueue_job(broken),
+    ]
+    plant.redis.hset("rq:job:broken", {"data": "no pickle"})
+    return [job.id for job in jobs]
+
+
+def test_a_foreign_rq_job_fails_and_keeps_nobody_waiting(plant: Plant, tmp_path: Path) -> None:
+    """The worker broke off at the first one, and at each that followed; and what they asked for was run."""
+    foreign = foreign_jobs(plant)
+    job_id = plant.submit("note", folder=str(tmp_path))
+    logger = FakeLogger()
+    worker = make_worker(plant.config(burst=True), redis=plant.redis, clock=FakeClock(), logger=logger)
+    worker.work_on(burst=True)
+    assert plant.record(job_id)["status"] == "completed"
+    assert logger.events("error") == ["worker.foreign_rq_job"] * len(foreign)
+    queue = worker.queues[0]
+    assert sorted(queue.failed_job_registry.get_job_ids()) == sorted(foreign)
+    assert plant.redis.lrange(f"{queue.key}:intermediate", 0, -1) == []
+    assert plant.redis.lrange(queue.key, 0, -1) == []
+    assert plant.outcomes() == Counter([job_id])
+
+
+def test_a_foreign_rq_job_that_a_dead_worker_left_is_given_up(plant: Plant) -> None:
+    """Taken by a worker of another version, which died."""
+    foreign = foreign_jobs(plant)[0]
+    worker = make_worker(plant.config(), redis=plant.redis, clock=FakeClock(), logger=FakeLogger())
+    queue = worker.queues[0]
+    job = queue.fetch_job(foreign)
+    assert job is not None
+    register: Callable[[], None] = worker.register_birth
+    register()
+    worker.maintain_heartbeats(job, worker.prepare_execution(job))
+    worker.handle_exception(job, AbandonedJobError, AbandonedJobError(), None)
+    worker.handle_job_failure(job, queue, exc_string="stuck")
+    assert job.get_status() == JobStatus.FAILED
+
+
+def test_what_is_no_rq_job_at_all_hides_no_abandoned_attempt(plant: Plant) -> None:
+    """The look for them ended there, each time."""
+    worker = make_worker(plant.config(), redis=plant.redis, clock=FakeClock(), logger=FakeLogger())
+    taken = worker.queues[0].intermediate_queue
+    plant.redis.set("rq:job:text", "mine")
+    plant.redis.hset("rq:job:untimely", {"created_at": "yesterday", "data": "x"})
+    plant.redis.connection.rpush(taken.key, "text", "untimely", "nobody")
+    look_for_abandoned: Callable[[], None] = worker.clean_registries
+    look_for_abandoned()
+    assert taken.get_job_ids() == []
+
+
+def test_an_attempt_that_cannot_begin_because_a_key_is_taken_begins_later(
+    plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RQ was done with it, and the job waited for ever."""
+    monkeypatch.setattr("platform_workers.rq_worker.PUT_BACK_SECONDS", 1)
+    job_id = plant.submit("note", folder=str(tmp_path))
+    plant.redis.set("shop:events:log", "mine")
+    with plant.worker() as process:
+        wait_until(lambda: plant.redis.zcard(f"rq:scheduled:{QUEUE}") == 1)
+        assert plant.record(job_id)["status"] == "queued"
+        plant.redis.delete("shop:events:log")
+        assert plant.wait_for_outcome(job_id)["status"] == "completed"
+        assert process.is_alive()
+    assert (tmp_path / "order").read_text().split() == [job_id]
+
+
+def test_a_worker_outlives_leases_that_are_none(plant: Plant) -> None:
+    """Another program has taken the set of leases: its workers went down, and came, and went down."""
+    logger = FakeLogger()
+    worker = make_worker(plant.config(), redis=plant.redis, clock=FakeClock(), logger=logger)
+    plant.redis.set("shop:jobs:leases:fates", "mine")
+    worker.heartbeat()
+    assert logger.events("error") == ["worker.redis_refused"]
+
+
 def test_a_job_in_another_domains_queue_is_failed_not_left_waiting(plant: Plant) -> None:
     other = HandlerRegistry(domain=job_domain("bakery"))
     other.register("fate.meet", FatePayload, meet_fate)
@@ -306,7 +420,7 @@ def test_a_job_in_another_domains_queue_is_failed_not_left_waiting(plant: Plant)
         store=store, queue=RqJobQueue(redis=plant.redis, name=QUEUE), registry=other
     ).submit({"job_type": "fate.meet", "payload": {"fate": "go well", "folder": ""}, "user_id": 7})["job_id"]
     with plant.worker(burst=True) as process:
-        process.join(60)
+        process.join(PATIENCE)
     record = store.load(job_id)
     assert record is not None
     assert (record["status"], record["error"]) == (

@@ -8,7 +8,7 @@ from types import FrameType
 from typing import Protocol
 
 import pytest
-from plant import QUEUE, Plant, kill_tree, wait_until
+from plant import PATIENCE, QUEUE, Plant, kill_tree, wait_until
 from rq import Queue
 from rq.exceptions import DequeueTimeout, StopRequested
 
@@ -26,7 +26,7 @@ def test_high_comes_first_and_low_last(plant: Plant, tmp_path: Path) -> None:
     normal = [plant.submit("note", folder=str(tmp_path)) for _ in range(2)]
     high = plant.submit("note", folder=str(tmp_path), priority="high")
     with plant.worker(burst=True) as process:
-        process.join(60)
+        process.join(PATIENCE)
         assert process.exitcode == 0
     assert (tmp_path / "order").read_text().splitlines() == [high, *normal, *low]
 
@@ -85,7 +85,7 @@ def test_a_worker_killed_after_it_took_an_attempt_and_before_it_began_it(
     Another worker finds it. The times are shortened here; with the real ones it takes up to 40 seconds.
     """
     monkeypatch.setattr("platform_workers.rq_queue.TAKEN_SECONDS", 0.5)
-    monkeypatch.setattr("platform_workers.rq_harness.ABANDONED_SECONDS", 1)
+    monkeypatch.setattr("platform_workers.rq_worker.ABANDONED_SECONDS", 1)
     monkeypatch.setattr("platform_workers.rq_harness.IDLE_SECONDS", 1)
 
     def stand_still(*_: object, **__: object) -> None:
@@ -98,7 +98,7 @@ def test_a_worker_killed_after_it_took_an_attempt_and_before_it_began_it(
         with plant.worker() as victim:
             wait_until((tmp_path / "taken").exists)
             kill_tree(victim.pid)
-            victim.join(10)
+            victim.join(PATIENCE)
     assert plant.record(job_id)["attempt_count"] == 0
     with plant.worker():
         record = plant.wait_for_outcome(job_id)
@@ -128,7 +128,7 @@ def test_a_worker_that_is_told_to_stop_still_does_what_it_has_taken(
     job_id = plant.submit("go well", max_attempts=1)
     other = plant.submit("go well", max_attempts=1)
     with plant.worker() as process:
-        process.join(20)
+        process.join(PATIENCE)
         assert process.exitcode == 0
     assert plant.record(job_id)["status"] == "completed"
     assert plant.record(other)["status"] == "queued"

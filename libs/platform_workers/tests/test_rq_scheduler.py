@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from plant import QUEUE, Plant, kill_tree, wait_until
+from plant import PATIENCE, QUEUE, Plant, kill_tree, wait_until
 
 from platform_workers.rq_scheduler import LOCK_SECONDS, PlatformScheduler
 
@@ -30,7 +30,7 @@ def test_the_lock_of_a_killed_scheduler_ends_soon_and_another_worker_takes_over(
     with plant.worker() as victim:
         wait_until(lambda: plant.redis.ttl(LOCK) in range(1, LOCK_SECONDS + 1))
         kill_tree(victim.pid)
-        victim.join(10)
+        victim.join(PATIENCE)
     # Instead of waiting.
     plant.redis.connection.expire(LOCK, 1)
     with plant.worker():
@@ -72,5 +72,5 @@ def test_a_scheduler_that_is_told_to_stop_before_it_listens_stops(
     for lock in (LOCK, f"{LOCK}:low"):
         plant.redis.connection.set(lock, "another", px=300)
     with plant.worker() as process:
-        process.join(20)
+        process.join(PATIENCE)
         assert process.exitcode == 0

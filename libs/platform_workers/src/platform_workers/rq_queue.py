@@ -13,8 +13,12 @@ from redis import Redis
 from rq import Queue
 from rq.exceptions import DequeueTimeout, StopRequested
 from rq.intermediate_queue import IntermediateQueue
+from rq.job import Job
 from rq.utils import now
 from typing_extensions import override
+
+from platform_workers.errors import RedisCommandError
+from platform_workers.redis import translated_errors
 
 MAINTENANCE_SECONDS: Final = 15
 """How long a worker may look for abandoned attempts before another one may, too.
@@ -74,6 +78,19 @@ class PlatformQueue(Queue):
         """The attempts that were taken and are not begun yet."""
         key: str = self.key
         return TakenAttempts(key, self._connection())
+
+    @override
+    def fetch_job(self, job_id: str) -> Job | None:
+        """Return an RQ job; None where there is none.
+
+        Also where another program has put something else under its key: a worker that looks for abandoned
+        attempts broke off there, before it had found them.
+        """
+        try:
+            with translated_errors():
+                return super().fetch_job(job_id)
+        except (RedisCommandError, ValueError):
+            return None
 
     @override
     def acquire_maintenance_lock(self) -> bool:

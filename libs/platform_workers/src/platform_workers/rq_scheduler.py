@@ -7,13 +7,16 @@ attempts with `run_after`, and those that follow a failed one after a pause. One
 import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from redis import Redis
 from rq.scheduler import RQScheduler
 from typing_extensions import override
 
+from platform_workers.errors import RedisUnavailableError
 from platform_workers.horse import die_with_parent
+from platform_workers.redis import translated_errors
 
 LOCK_SECONDS: Final = 15
 """How long the lock of a scheduler that is silent lasts; it renews it every second.
@@ -54,6 +57,13 @@ class PlatformScheduler(RQScheduler):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
         go_on: Callable[[], None] = super().work
         go_on()
+
+    @override
+    def stop(self) -> None:
+        """Give the locks back. Where Redis is away they end by themselves."""
+        give_back: Callable[[], None] = super().stop
+        with suppress(RedisUnavailableError), translated_errors():
+            give_back()
 
     @override
     def heartbeat(self) -> None:
