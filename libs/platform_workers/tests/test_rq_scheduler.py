@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from plant import PATIENCE, QUEUE, Plant, kill_tree, wait_until
 
+from platform_workers.rq_harness import PlatformWorker
 from platform_workers.rq_scheduler import LOCK_SECONDS, PlatformScheduler
 
 LOCK = f"rq:scheduler-lock:{QUEUE}"
+INSTALL = "_install_signal_handlers"
 
 
 def children_of(pid: int | None) -> list[int]:
@@ -69,8 +71,16 @@ def test_a_scheduler_that_is_told_to_stop_before_it_listens_stops(
     monkeypatch.setattr(PlatformScheduler, "start", start_and_be_told)
     monkeypatch.setattr(PlatformScheduler, "work", work_later)
     # Another worker has the locks at first: so this one begins to schedule when its own handlers are there.
-    for lock in (LOCK, f"{LOCK}:low"):
-        plant.redis.connection.set(lock, "another", px=300)
+    locks = (LOCK, f"{LOCK}:low")
+    for lock in locks:
+        plant.redis.set(lock, "another")
+    install: Callable[[PlatformWorker], None] = getattr(PlatformWorker, INSTALL)
+
+    def install_and_free(worker: PlatformWorker) -> None:
+        install(worker)
+        plant.redis.delete(*locks)
+
+    monkeypatch.setattr(PlatformWorker, INSTALL, install_and_free)
     with plant.worker() as process:
         process.join(PATIENCE)
         assert process.exitcode == 0

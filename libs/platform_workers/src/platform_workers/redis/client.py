@@ -157,11 +157,6 @@ class RedisClient:
         with translated_errors():
             self._connection.zadd(key, mapping)
 
-    def zrem(self, key: str, *members: str) -> int:
-        """Remove members from a sorted set; return how many were there."""
-        with translated_errors():
-            return self._connection.zrem(key, *members)
-
     def zcard(self, key: str) -> int:
         """Return how many members a sorted set has."""
         with translated_errors():
