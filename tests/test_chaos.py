@@ -357,7 +357,7 @@ def test_what_was_trimmed_off_the_log_counts(world: World) -> None:
 
 @pytest.mark.parametrize("name", ["all", "user:7", "status:failed:type:chaos.work"])
 def test_the_count_sees_a_job_that_an_index_lacks(world: World, name: str) -> None:
-    world["redis"].zrem(f"{CHAOS}:jobs:{name}", FAILED)
+    world["redis"].connection.zrem(f"{CHAOS}:jobs:{name}", FAILED)
     assert count(world)["broken"] == [f"chaos:jobs:{name} lacks: 1, as ['{FAILED}']"]
 
 

@@ -430,7 +430,7 @@ def test_a_digest_does_not_wait_for_an_alert_that_fails_for_itself_or_will_never
     add(store, "j0", "j1", "j2")
     hold(store, claim(store), NOON + 60 * MINUTES, counts=not removed)
     if removed:
-        redis.zrem(due_key(EMAIL), failure("j0")["delivery_id"])
+        redis.connection.zrem(due_key(EMAIL), failure("j0")["delivery_id"])
     clock.advance(600)
     assert told(claim(store)) == [["j1", "j2"]]
 
