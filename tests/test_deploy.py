@@ -126,8 +126,8 @@ def alert_names() -> list[str]:
 
 
 def test_there_is_an_expression_for_each_alert_and_each_panel() -> None:
-    assert len(alert_names()) == 14 + 6
-    assert len(expressions()) >= 14 + 6 + 17 + 16
+    assert len(alert_names()) == 15 + 6
+    assert len(expressions()) >= 15 + 6 + 17 + 16
     assert all(_METRIC.search(expression) for expression in expressions())
 
 

@@ -4,6 +4,7 @@ from pipeline_kit import NOON, keys_without_ttl
 from platform_core.clock import to_iso
 from platform_core.json_values import encode_json
 from platform_workers.event_messages import Unknown, undecodable
+from platform_workers.live_events import LiveEvents
 from platform_workers.redis import RedisClient
 from platform_workers.testing import FakeClock
 
@@ -12,6 +13,7 @@ from platform_notify.undecodable_store import (
     KEPT_BYTES,
     KEPT_REASON,
     UNDECODABLE_KEY,
+    UNHANDLED_KEY,
     UNKNOWN_KEY,
     UndecodableStore,
 )
@@ -83,3 +85,21 @@ def test_a_hundred_of_ten_megabytes_take_next_to_nothing(redis: RedisClient, clo
         store.keep(undecodable("turkic:events", "x" * 1_000_000, b"\xff\x00" * 5_000_000))
     stored = sum(len(text) for text in redis.lrange(UNDECODABLE_KEY, 0, -1))
     assert stored < KEPT * (6 * KEPT_BYTES + KEPT_REASON + 200)
+
+
+def test_an_unhandled_event_is_kept_whole_until_somebody_has_heard_it_again(
+    redis: RedisClient, clock: FakeClock
+) -> None:
+    store = UndecodableStore(redis, clock)
+    events = [f'{{"n":{number},"text":"{"x" * 3000}"}}' for number in range(2)]
+    store.keep_unhandled("turkic:events", "KeyError", events[0])
+    store.keep_unhandled("turkic:events:log", "KeyError", events[1])
+    assert keys_without_ttl(redis) == []
+    assert store.publish_again() == [], "nobody listens"
+    assert [message["data"] for message in store.latest(UNHANDLED_KEY)] == [events[1], events[0]]
+    with LiveEvents(redis) as live:
+        live.connect()
+        assert [message["data"] for message in store.publish_again()] == events
+        heard = [live.next(1.0) for _ in events]
+    assert [message["data"].decode() for message in heard if message and message["kind"] != "event"] == events
+    assert store.latest(UNHANDLED_KEY) == []

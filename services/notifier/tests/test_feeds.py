@@ -4,21 +4,23 @@ from collections.abc import Callable
 
 import pytest
 from notifier_kit import INTAKE, complete_job, completed, foreign_job, heard, our_job, publish
-from platform_core.job_events import TURKIC
+from platform_core.job_events import TURKIC, encode_job_event
 from platform_notify.deliveries import EMAIL
 from platform_notify.delivery_store import DeliveryStore
 from platform_notify.intake import Intake, Taken
-from platform_notify.undecodable_store import UNKNOWN_KEY, UndecodableStore
-from platform_workers.errors import RedisUnavailableError
-from platform_workers.event_log import EventLog
+from platform_notify.undecodable_store import UNHANDLED_KEY, UNKNOWN_KEY, UndecodableStore
+from platform_workers.errors import RedisCommandError, RedisUnavailableError
+from platform_workers.event_log import EventLog, LogEntry
 from platform_workers.event_messages import Heard, Message, undecodable
 from platform_workers.live_events import LiveEvents
 from platform_workers.redis import RedisClient
 from platform_workers.testing import FakeClock, FakeLogger, FakeRedis
 from typing_extensions import override
 
-from notifier.feeds import TAKE_OVER_SECONDS, LiveFeed, LogFeed, Tally
+from notifier.faulty_entries import MAX_TOLD, TELL_AGAIN_SECONDS, FaultyEntries
+from notifier.feeds import MAX_TRIES, TAKE_OVER_SECONDS, LiveFeed, LogFeed
 from notifier.metrics import Metrics
+from notifier.tally import Tally
 
 AWAY = RedisUnavailableError("away")
 
@@ -66,10 +68,12 @@ class Bench:
         self.tally = Tally(metrics=self.metrics, undecodable=self.kept)
 
     def live(self, events: LiveEvents, intake: Intake | None = None) -> LiveFeed:
-        return LiveFeed(events=events, intake=intake or self.intake, tally=self.tally)
+        return LiveFeed(events=events, intake=intake or self.intake, tally=self.tally, logger=self.logger)
 
-    def log(self, consumer: str = "one", intake: Intake | None = None) -> LogFeed:
-        log = EventLog(self.redis, group="notifier", consumer=consumer, idle=lambda seconds: seconds)
+    def log(self, consumer: str = "one", intake: Intake | None = None, limit: int = 100) -> LogFeed:
+        log = EventLog(
+            self.redis, group="notifier", consumer=consumer, idle=lambda seconds: seconds, limit=limit
+        )
         return LogFeed(
             log=log, intake=intake or self.intake, tally=self.tally, clock=self.clock, logger=self.logger
         )
@@ -191,14 +195,72 @@ def test_a_message_in_hand_outlives_an_outage(bench: Bench) -> None:
     assert bench.queued() == 1
 
 
-def test_a_message_that_nobody_can_handle_is_let_go(bench: Bench) -> None:
+def test_an_event_that_meets_a_fault_is_put_aside_and_can_be_published_again(bench: Bench) -> None:
+    """A foreign publisher writes no log: what was let go of here was a mail lost without a trace."""
+    foreign_job(bench.redis, "j1")
     foreign_job(bench.redis, "j2")
     ear = Ear(heard(completed("j1")), heard(completed("j2")))
-    feed = bench.live(ear, FailingIntake(bench.intake, ZeroDivisionError()))
-    with pytest.raises(ZeroDivisionError):
-        feed.step()
+    feed = bench.live(ear, FailingIntake(bench.intake, ZeroDivisionError("by zero")))
+    feed.step()
+    feed.step()
+    assert bench.queued() == 1, "the fault of one keeps no other back"
+    (kept,) = bench.kept.latest(UNHANDLED_KEY)
+    assert (kept["channel"], kept["reason"]) == ("turkic:events", "ZeroDivisionError: by zero")
+    assert bench.counted('notifier_unhandled_total{feed="live"} 1.0')
+    (line,) = bench.logger.lines
+    assert (line["level"], line["event"]) == ("error", "notifier.message_put_aside")
+    with LiveEvents(bench.redis) as events:
+        events.connect()
+        assert [message["data"] for message in bench.kept.publish_again()] == [kept["data"]]
+        bench.live(events).step()
+    assert bench.queued() == 2
+    assert bench.kept.latest(UNHANDLED_KEY) == []
+
+
+def test_a_huge_event_that_meets_a_fault_is_kept_as_much_as_its_mail_would_have_said(bench: Bench) -> None:
+    event = completed()
+    event["result_id"] = "r" * 1_000_000
+    bench.live(Ear(heard(event)), FailingIntake(bench.intake, ZeroDivisionError())).step()
+    (kept,) = bench.kept.latest(UNHANDLED_KEY)
+    assert kept["data"] == encode_job_event({**event, "result_id": "r" * 2000})
+
+
+def test_what_cannot_even_be_put_aside_is_tried_again_for_a_while(bench: Bench) -> None:
+    """A person used the key for something else. The messages behind must be heard all the same."""
+    bench.redis.set("notify:unhandled", "x")
+    foreign_job(bench.redis, "j2")
+    ear = Ear(heard(completed("j1")), heard(completed("j2")))
+    faults = [ZeroDivisionError() for _ in range(MAX_TRIES)]
+    feed = bench.live(ear, FailingIntake(bench.intake, *faults))
+    for _ in range(MAX_TRIES - 1):
+        with pytest.raises(RedisCommandError):
+            feed.step()
+    feed.step()
+    (line,) = bench.logger.lines
+    assert (line["level"], line["event"]) == ("error", "notifier.message_lost")
+    assert line["fields"]["data"] == encode_job_event(completed("j1"))
     feed.step()
     assert bench.queued() == 1
+
+
+def test_what_cannot_even_be_kept_as_undecodable_is_put_aside(bench: Bench) -> None:
+    bench.redis.set("notify:undecodable", "x")
+    bench.live(Ear(undecodable("turkic:events", "no JSON", b"\xff{"))).step()
+    (kept,) = bench.kept.latest(UNHANDLED_KEY)
+    assert kept["data"] == "\\xff{"
+
+
+def test_an_event_to_put_aside_outlives_an_outage(fake_redis: FakeRedis, clock: FakeClock) -> None:
+    bench = Bench(fake_redis, clock, FakeLogger())
+    foreign_job(fake_redis)
+    feed = bench.live(Ear(heard(completed())), FailingIntake(bench.intake, ZeroDivisionError()))
+    fake_redis.server.connected = False
+    with pytest.raises(RedisUnavailableError):
+        feed.step()
+    fake_redis.server.connected = True
+    feed.step()
+    assert bench.queued() == 1
+    assert bench.kept.latest(UNHANDLED_KEY) == []
 
 
 def test_without_a_connection_it_is_not_subscribed(bench: Bench) -> None:
@@ -281,6 +343,7 @@ def test_an_entry_that_fails_again_and_again_is_told_once(bench: Bench) -> None:
     feed.step()
     assert bench.pending() == 1
     assert bench.logger.events() == ["notifier.entry_failed"]
+    assert bench.counted('notifier_unhandled_total{feed="log"} 2.0')
 
 
 def test_an_outage_in_the_middle_leaves_everything_unfinished(bench: Bench) -> None:
@@ -301,3 +364,78 @@ def test_an_undecodable_entry_is_kept_and_finished(bench: Bench) -> None:
     assert len(bench.kept.latest()) == 1
     assert bench.pending() == 0
     assert bench.counted('notifier_undecodable_total{feed="log"} 1.0')
+
+
+def test_what_was_left_unfinished_is_taken_over_page_by_page(bench: Bench) -> None:
+    """Of 40,000 entries in one step a stop had to wait for all."""
+    for number in range(5):
+        complete_job(bench.redis, f"j{number}")
+    dead = EventLog(bench.redis, group="notifier", consumer="dead", idle=lambda seconds: seconds)
+    assert len(dead.next(0)) == 10
+    feed = bench.log("heir", limit=4)
+    told: list[int] = []
+    for _ in range(4):
+        feed.step()
+        told.append(bench.pending())
+    assert told == [6, 2, 0, 0]
+    assert bench.queued() == 5
+
+
+def test_what_fails_in_the_middle_of_taking_over_is_taken_over_anew(bench: Bench) -> None:
+    for number in range(3):
+        complete_job(bench.redis, f"j{number}")
+    dead = EventLog(bench.redis, group="notifier", consumer="dead", idle=lambda seconds: seconds)
+    assert len(dead.next(0)) == 6
+    feed = bench.log("heir", FailingIntake(bench.intake, None, None, None, AWAY), limit=2)
+    feed.step()
+    with pytest.raises(RedisUnavailableError):
+        feed.step()
+    for _ in range(3):
+        feed.step()
+    assert (bench.pending(), bench.queued()) == (0, 3)
+
+
+# -- entries that cannot be handled ---------------------------------------------------------------------
+
+
+def entry_named(entry_id: str) -> LogEntry:
+    return {
+        "stream": "turkic:events:log",
+        "entry_id": entry_id,
+        "domain": TURKIC,
+        "run": 1,
+        "cancelled": False,
+        "message": heard(completed()),
+    }
+
+
+def test_an_entry_that_failed_and_was_handled_is_news_when_it_fails_again(
+    clock: FakeClock, logger: FakeLogger
+) -> None:
+    faulty, entry = FaultyEntries(clock=clock, logger=logger), entry_named("1-0")
+    for _ in range(2):
+        faulty.tell(entry, ZeroDivisionError())
+    faulty.forget(entry)
+    faulty.tell(entry, ZeroDivisionError())
+    assert logger.events() == ["notifier.entry_failed"] * 2
+
+
+def test_an_entry_that_fails_for_hours_is_told_each_hour(clock: FakeClock, logger: FakeLogger) -> None:
+    faulty, entry = FaultyEntries(clock=clock, logger=logger), entry_named("1-0")
+    for _ in range(5):
+        faulty.tell(entry, ZeroDivisionError())
+        clock.advance(TELL_AGAIN_SECONDS / 2)
+    assert len(logger.lines) == 3
+
+
+def test_after_a_thousand_faulty_entries_new_ones_are_told_when_old_ones_are_gone(
+    clock: FakeClock, logger: FakeLogger
+) -> None:
+    """The names of the first thousand stayed for ever, and no other fault was ever told."""
+    faulty = FaultyEntries(clock=clock, logger=logger)
+    for number in range(MAX_TOLD + 5):
+        faulty.tell(entry_named(f"{number}-0"), ZeroDivisionError())
+    assert len(logger.lines) == MAX_TOLD
+    clock.advance(TELL_AGAIN_SECONDS)
+    faulty.tell(entry_named("9999-0"), ZeroDivisionError())
+    assert len(logger.lines) == MAX_TOLD + 1

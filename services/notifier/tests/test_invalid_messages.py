@@ -12,11 +12,13 @@ from notifier_kit import complete_job, completed, foreign_job, get, mails, publi
 from platform_core.clock import SystemClock
 from platform_core.job_events import TURKIC, encode_job_event
 from platform_notify.undecodable_store import KEPT_BYTES, UNDECODABLE_KEY, UNKNOWN_KEY, UndecodableStore
+from platform_workers.live_events import LiveEvents
 from platform_workers.redis import RedisClient
 from platform_workers.testing import EmbeddedRedis
 from platform_workers.testing.invalid_messages import InvalidMessage, invalid_messages
 
 from notifier.cli import run
+from notifier.kept_messages import tell_published
 from notifier.settings import read_settings
 from notifier.wiring import build_service
 
@@ -146,3 +148,38 @@ def test_a_program_reads_them_and_clears_them_after(
 def test_without_redis_it_says_so(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert run(["undecodable"], {"REDIS_URL": f"unix://{tmp_path}/none"}) == 1
     assert capsys.readouterr().err.startswith("notifier: ")
+
+
+def test_events_that_met_a_fault_are_published_again_when_somebody_listens(
+    server: EmbeddedRedis, redis: RedisClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environ = {"REDIS_URL": server.url}
+    store = UndecodableStore(redis, SystemClock())
+    for number in range(2):
+        store.keep_unhandled("turkic:events", "KeyError: 'x'", f'{{"n":{number}}}')
+    assert run(["undecodable", "--unhandled", "--publish"], environ) == 1
+    told = capsys.readouterr()
+    assert told.out.startswith("Events that the notifier could not handle (--publish")
+    assert told.err == "Nobody listens, so 2 stay as they are. Does a notifier run?\n"
+    with LiveEvents(redis) as events:
+        events.connect()
+        store.keep_unhandled("turkic:events:log", "KeyError: 'x'", '{"n":2}')
+        assert run(["undecodable", "--unhandled", "--publish"], environ) == 0
+        found = [events.next(1.0) for _ in range(3)]
+    assert [message["data"] for message in found if message and message["kind"] == "undecodable"] == [
+        b'{"n":0}',
+        b'{"n":1}',
+        b'{"n":2}',
+    ]
+    assert capsys.readouterr().err == "3 events were published again.\n"
+    assert run(["undecodable", "--unhandled"], environ) == 0
+    assert capsys.readouterr().out == "No event is kept that the notifier could not handle.\n"
+
+
+def test_one_that_was_published_again_is_told_as_one() -> None:
+    assert list(tell_published(1, 1)) == ["1 event was published again."]
+
+
+def test_only_unhandled_events_can_be_published_again() -> None:
+    with pytest.raises(SystemExit):
+        run(["undecodable", "--publish"], {"REDIS_URL": "redis://127.0.0.1:1/0"})

@@ -18,11 +18,12 @@ from platform_workers.redis.replies import GroupState
 from platform_workers.testing import FakeClock, FakeLogger, FakeRedis
 
 from notifier.canary import DEAF_SECONDS, Canary
-from notifier.feeds import LiveFeed, LogFeed, Tally
+from notifier.feeds import LiveFeed, LogFeed
 from notifier.figures import Figures
 from notifier.lag_watch import LAG_WINDOW
 from notifier.metrics import Metrics
 from notifier.readiness import LONGEST_SILENCE, Readiness
+from notifier.tally import Tally
 from notifier.watch import Watch
 
 DEAF = (
@@ -48,7 +49,7 @@ class Notifier:
         metrics = Metrics()
         tally = Tally(metrics=metrics, undecodable=UndecodableStore(redis, clock))
         self.clock = clock
-        self.live = LiveFeed(events=LiveEvents(redis), intake=intake, tally=tally)
+        self.live = LiveFeed(events=LiveEvents(redis), intake=intake, tally=tally, logger=logger)
         log = EventLog(redis, group="notifier", consumer="one", idle=lambda seconds: seconds)
         self.log = LogFeed(log=log, intake=intake, tally=tally, clock=clock, logger=logger)
         self.canary = Canary(redis=redis, replica="one", clock=clock, observer=metrics, to_send=lambda: None)

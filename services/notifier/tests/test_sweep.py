@@ -11,7 +11,7 @@ from platform_core.job_events import TURKIC
 from platform_notify.deliveries import EMAIL
 from platform_notify.delivery_store import DeliveryStore
 from platform_notify.intake import Intake, Taken
-from platform_notify.undecodable_store import UndecodableStore
+from platform_notify.undecodable_store import UNHANDLED_KEY, UndecodableStore
 from platform_workers.errors import RedisUnavailableError
 from platform_workers.event_log import EventLog
 from platform_workers.event_messages import Heard
@@ -19,9 +19,11 @@ from platform_workers.redis import RedisClient
 from platform_workers.testing import EmbeddedRedis, FakeClock, FakeLogger
 from typing_extensions import override
 
-from notifier.feeds import LogFeed, Tally
+from notifier.feeds import LogFeed
+from notifier.log_sweep import MOST_PUT_ASIDE, SweepError
 from notifier.metrics import Metrics
 from notifier.settings import read_settings
+from notifier.tally import Tally
 from notifier.wiring import build_service
 
 LOG = "turkic:events:log"
@@ -81,23 +83,24 @@ def test_a_first_notifier_finds_what_was_trimmed_before_it_came(
 
 
 class FaultyIntake(Intake):
-    """Raises these first, one for each event, and takes what comes after."""
+    """Raises these first, one for each event (None takes it), and takes what comes after."""
 
-    def __init__(self, inner: Intake, *faults: Exception) -> None:
+    def __init__(self, inner: Intake, *faults: Exception | None) -> None:
         self._inner = inner
         self._faults = list(faults)
 
     @override
     def take_logged(self, heard: Heard, *, run: int, ended_at: object, cancelled: bool = False) -> Taken:
-        if self._faults:
-            raise self._faults.pop(0)
+        fault = self._faults.pop(0) if self._faults else None
+        if fault is not None:
+            raise fault
         return self._inner.take_live(heard)
 
 
 class Replica:
     """One replica's log feed, and what a test asks about it."""
 
-    def __init__(self, redis: RedisClient, *faults: Exception) -> None:
+    def __init__(self, redis: RedisClient, *faults: Exception | None) -> None:
         clock, self.logger, self.redis = FakeClock(), FakeLogger(), redis
         self.store = DeliveryStore(redis, clock)
         intake = Intake(
@@ -109,10 +112,11 @@ class Replica:
             wake=lambda: None,
         )
         log = EventLog(redis, group="notifier", consumer="one", idle=lambda seconds: seconds, limit=2)
+        self.kept = UndecodableStore(redis, clock)
         self.feed = LogFeed(
             log=log,
             intake=FaultyIntake(intake, *faults),
-            tally=Tally(metrics=Metrics(), undecodable=UndecodableStore(redis, clock)),
+            tally=Tally(metrics=Metrics(), undecodable=self.kept),
             clock=clock,
             logger=self.logger,
         )
@@ -165,15 +169,80 @@ def test_an_outage_in_the_middle_begins_the_sweep_anew(either: RedisClient) -> N
     assert replica.logger.events("warning") == ["notifier.log_gap"] * 2
 
 
-def test_a_job_that_nobody_can_handle_keeps_no_other_back(either: RedisClient) -> None:
+def test_a_log_counts_as_swept_only_when_every_outcome_was_taken_in(either: RedisClient) -> None:
+    """What failed once was gone: the group moved on, and nothing showed that a mail was missing."""
     for name in NAMES[:3]:
         complete_job(either, name)
     trim(either, 0)
     replica = Replica(either, ZeroDivisionError("by zero"))
     for _ in range(3):
         replica.feed.step()
-    assert replica.queued() == 2
+    assert (replica.queued(), replica.cursor()) == (2, "no group")
     assert replica.logger.events("error") == ["notifier.entry_failed"]
+    for _ in range(4):
+        replica.feed.step()
+    assert replica.queued() == 3
+    assert replica.logger.events("warning", "info") == [
+        "notifier.log_gap",
+        "notifier.log_gap_swept_again",
+        "notifier.log_gap",
+        "notifier.log_gap_swept",
+    ]
+
+
+def test_an_outcome_that_nobody_can_take_in_is_put_aside_and_keeps_the_log_back_no_longer(
+    either: RedisClient,
+) -> None:
+    for name in NAMES[:3]:
+        complete_job(either, name)
+    trim(either, 0)
+    fault = ZeroDivisionError("by zero")
+    replica = Replica(either, fault, None, None, fault)
+    for _ in range(6):
+        replica.feed.step()
+    assert replica.queued() == 2
+    (kept,) = replica.kept.latest(UNHANDLED_KEY)
+    assert (kept["reason"], '"job_id":"j000"' in kept["data"]) == ("ZeroDivisionError: by zero", True)
+    complete_job(either, "after")
+    replica.feed.step()
+    assert replica.queued() == 3
+
+
+def test_a_record_that_cannot_be_read_is_put_aside_if_it_cannot_be_kept_as_undecodable(
+    either: RedisClient,
+) -> None:
+    complete_job(either, "j1")
+    either.hset("turkic:job:j1", {"user_id": "x"})
+    either.set("notify:undecodable", "x")
+    trim(either, 0)
+    replica = Replica(either)
+    for _ in range(4):
+        replica.feed.step()
+    (kept,) = replica.kept.latest(UNHANDLED_KEY)
+    assert kept["channel"] == LOG
+    assert replica.logger.events("info") == ["notifier.log_gap_swept"]
+
+
+def test_where_very_many_fail_the_log_is_not_read_on_and_the_reason_is_told(either: RedisClient) -> None:
+    """Then it is no fault of theirs, and only a few would be kept."""
+    for number in range(MOST_PUT_ASIDE + 1):
+        complete_job(either, f"j{number}")
+    trim(either, 0)
+    faults = [ZeroDivisionError("by zero") for _ in range(2 * (MOST_PUT_ASIDE + 1))]
+    replica = Replica(either, *faults)
+    why = "Of the outcomes that turkic:events:log has lost, 51 cannot be taken in: ZeroDivisionError: by zero"
+    for _ in range(2):
+        for _ in range((MOST_PUT_ASIDE + 2) // 2):
+            replica.feed.step()
+        with pytest.raises(SweepError, match=r"51 cannot be taken in"):
+            replica.feed.step()
+        assert replica.feed.troubles() == [why]
+    assert (replica.queued(), replica.cursor()) == (0, "no group")
+    assert replica.kept.latest(UNHANDLED_KEY) == []
+    for _ in range((MOST_PUT_ASIDE + 2) // 2 + 2):
+        replica.feed.step()
+    assert replica.queued() == MOST_PUT_ASIDE + 1
+    assert replica.feed.troubles() == []
 
 
 def test_an_outcome_that_is_in_the_log_too_is_mailed_once(either: RedisClient) -> None:

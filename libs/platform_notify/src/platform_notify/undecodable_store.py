@@ -1,7 +1,8 @@
-"""The last messages that were passed over, kept for the operator: undecodable ones, and unknown ones.
+"""The last messages that were passed over, kept for the operator: undecodable, unknown and unhandled ones.
 
 Each kind has a list of its own, so that a newer publisher, whose events are unknown here and no fault, does
-not push out what a broken one sends.
+not push out what a broken one sends. Unhandled is an event that is well and met a fault of the notifier: it
+is kept whole and can be published again.
 """
 
 from typing import Final, TypedDict
@@ -17,11 +18,13 @@ from platform_notify.delivery_store import RETENTION
 
 UNDECODABLE_KEY: Final = "notify:undecodable"
 UNKNOWN_KEY: Final = "notify:unknown"
+UNHANDLED_KEY: Final = "notify:unhandled"
 KEPT: Final = 100
 KEPT_BYTES: Final = 2048
 KEPT_REASON: Final = 500
 
 _KEEP = load_script(SCRIPTS, "undecodable_keep")
+_FORGET = load_script(SCRIPTS, "undecodable_forget")
 
 
 class KeptMessage(TypedDict):
@@ -32,7 +35,7 @@ class KeptMessage(TypedDict):
         channel: where: a live channel, or the key of a durable log.
         reason: what is wrong with it; of an unknown one its type.
         size: its length in bytes.
-        data: its first 2048 bytes, those that are no UTF-8 written as escapes.
+        data: its first 2048 bytes, those that are no UTF-8 written as escapes; an unhandled one whole.
     """
 
     at: str
@@ -56,12 +59,43 @@ class UndecodableStore:
         else:
             key, reason = UNDECODABLE_KEY, message["reason"]
         data = message["data"]
+        text = data[:KEPT_BYTES].decode("utf-8", "backslashreplace")
+        self._keep(key, message["channel"], reason, len(data), text)
+
+    def keep_unhandled(self, channel: str, reason: str, text: str) -> None:
+        """Keep an event that could not be handled, as it can be published again."""
+        self._keep(UNHANDLED_KEY, channel, reason, len(text.encode()), text)
+
+    def latest(self, key: str = UNDECODABLE_KEY) -> list[KeptMessage]:
+        """Return what is kept under one of the three keys, newest first."""
+        return [decode_as(text, KeptMessage) for text in self._redis.lrange(key, 0, -1)]
+
+    def clear(self, key: str = UNDECODABLE_KEY) -> None:
+        """Forget what is kept under one of the three keys."""
+        self._redis.delete(key)
+
+    def publish_again(self) -> list[KeptMessage]:
+        """Publish the unhandled events again, oldest first, and forget each that somebody has heard.
+
+        Returns:
+            Those that were heard.
+        """
+        heard: list[KeptMessage] = []
+        for text in reversed(self._redis.lrange(UNHANDLED_KEY, 0, -1)):
+            message = decode_as(text, KeptMessage)
+            # Heard on a channel or read in the durable log of the same name.
+            if self._redis.publish(message["channel"].removesuffix(":log"), message["data"]):
+                self._redis.run_script({"script": _FORGET, "keys": [UNHANDLED_KEY], "args": [text]})
+                heard.append(message)
+        return heard
+
+    def _keep(self, key: str, channel: str, reason: str, size: int, text: str) -> None:
         kept: JsonObject = {
             "at": to_iso(self._clock.now()),
-            "channel": message["channel"],
+            "channel": channel,
             "reason": reason[:KEPT_REASON],
-            "size": len(data),
-            "data": data[:KEPT_BYTES].decode("utf-8", "backslashreplace"),
+            "size": size,
+            "data": text,
         }
         self._redis.run_script(
             {
@@ -70,11 +104,3 @@ class UndecodableStore:
                 "args": [encode_json(kept), str(KEPT), str(milliseconds(RETENTION))],
             }
         )
-
-    def latest(self, key: str = UNDECODABLE_KEY) -> list[KeptMessage]:
-        """Return what is kept under one of the two keys, newest first."""
-        return [decode_as(text, KeptMessage) for text in self._redis.lrange(key, 0, -1)]
-
-    def clear(self, key: str = UNDECODABLE_KEY) -> None:
-        """Forget what is kept under one of the two keys."""
-        self._redis.delete(key)

@@ -19,11 +19,16 @@ from platform_notify.delivery_store import DeliveryStore
 from platform_notify.intent import load_snapshot
 from platform_notify.replay import find_dead, replay_dead
 from platform_notify.sample_mails import write_samples
-from platform_notify.undecodable_store import UNDECODABLE_KEY, UNKNOWN_KEY, UndecodableStore
+from platform_notify.undecodable_store import (
+    UNDECODABLE_KEY,
+    UNHANDLED_KEY,
+    UNKNOWN_KEY,
+    UndecodableStore,
+)
 
 from notifier.doctor import examine, tell_fault
 from notifier.explain import explain_job
-from notifier.kept_messages import tell_kept, tell_kept_as_json
+from notifier.kept_messages import tell_kept, tell_kept_as_json, tell_published
 from notifier.replay import ReplayOptions, tell_dead, tell_replay, wish_of
 from notifier.settings import (
     MAIL_PROVIDERS,
@@ -72,6 +77,8 @@ class _Options(argparse.Namespace):
     refused: bool
     list_only: bool
     unknown: bool
+    unhandled: bool
+    publish: bool
     json: bool
     clear: bool
 
@@ -95,12 +102,19 @@ def _parse(arguments: Sequence[str]) -> _Options:
     undecodable = commands.add_parser(
         "undecodable", help="show the last messages that were passed over because nobody could decode them"
     )
-    undecodable.add_argument("--unknown", action="store_true", help="those of a type that nobody here knows")
+    kinds = undecodable.add_mutually_exclusive_group()
+    kinds.add_argument("--unknown", action="store_true", help="those of a type that nobody here knows")
+    kinds.add_argument("--unhandled", action="store_true", help="events that met a fault of the notifier")
     undecodable.add_argument("--json", action="store_true", help="one JSON object a line")
     undecodable.add_argument("--clear", action="store_true", help="forget them after they were shown")
+    undecodable.add_argument(
+        "--publish", action="store_true", help="publish the unhandled ones again and forget them"
+    )
     preview = commands.add_parser("preview", help="write sample mails as text and HTML; needs no settings")
     preview.add_argument("folder", metavar="FOLDER", type=Path, help="where to")
     options = parser.parse_args(arguments, _Options())
+    if options.command == "undecodable" and options.publish and not options.unhandled:
+        undecodable.error("--publish goes with --unhandled")
     if options.command == "explain" and not options.job_id:
         options.domain, _, options.job_id = options.domain.partition("/")
         if not options.job_id:
@@ -216,11 +230,17 @@ def _list_dead(settings: OperatorSettings, options: ReplayOptions) -> int:
 
 
 def _undecodable(settings: OperatorSettings, options: _Options) -> int:
-    key = UNKNOWN_KEY if options.unknown else UNDECODABLE_KEY
+    key = UNKNOWN_KEY if options.unknown else UNHANDLED_KEY if options.unhandled else UNDECODABLE_KEY
     store = UndecodableStore(connect_redis(settings["redis_url"]), SystemClock())
     kept = store.latest(key)
     for line in tell_kept_as_json(kept) if options.json else tell_kept(key, kept):
         sys.stdout.write(f"{line}\n")
+    left = len(kept)
+    if options.publish:
+        published = len(store.publish_again())
+        left -= published
+        for line in tell_published(len(kept), published):
+            sys.stderr.write(f"{line}\n")
     if options.clear:
         store.clear(key)
-    return 0
+    return EXIT_FAULT if options.publish and left else 0

@@ -9,15 +9,15 @@ from typing import Final
 
 from platform_core.clock import Clock
 from platform_core.logging import Logger
-from platform_notify.intake import Intake, Taken
-from platform_notify.undecodable_store import UndecodableStore
+from platform_notify.intake import Intake
 from platform_workers.errors import RedisUnavailableError
 from platform_workers.event_log import EventLog, LogEntry
-from platform_workers.event_messages import Heard, Message
+from platform_workers.event_messages import Message
 from platform_workers.live_events import LiveEvents
-from platform_workers.log_gaps import LogGap
 
-from notifier.metrics import Feed, Metrics
+from notifier.faulty_entries import FaultyEntries
+from notifier.log_sweep import LogSweep
+from notifier.tally import MAX_LOGGED, Tally, fault_of, text_of
 
 WAIT_SECONDS: Final = 0.5
 """How long one step waits for something to hear, and so how long a stop takes to be noticed."""
@@ -28,36 +28,13 @@ TAKE_OVER_SECONDS: Final = 10.0
 FORGET_READERS_SECONDS: Final = 24 * 3600.0
 """After this long the name of a replica that was killed leaves the group."""
 
+MAX_TRIES: Final = 60
+"""So often a message that can be neither handled nor put aside is tried again; the loop pauses up to 1 s."""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MAX_FAULTY: Final = 1000
 
 # Bound to a name of its own: one entry that nobody can handle must not keep the others back.
 _ANYTHING: type[Exception] = Exception
-
-
-class Tally:
-    """Counts what a feed hears, and keeps what nobody can decode or knows."""
-
-    def __init__(self, *, metrics: Metrics, undecodable: UndecodableStore) -> None:
-        self._metrics = metrics
-        self._undecodable = undecodable
-
-    def count(self, feed: Feed, message: Message) -> Heard | None:
-        """Count a message; give it back if it is an event."""
-        if message["kind"] == "event":
-            self._metrics.event_heard(feed, message["event"])
-            return message
-        # Kept first: one that meets an outage of Redis comes again, and is to be counted once.
-        self._undecodable.keep(message)
-        if message["kind"] == "unknown":
-            self._metrics.unknown_heard(feed)
-        else:
-            self._metrics.undecodable_heard(feed)
-        return None
-
-    def taken(self, feed: Feed, taken: Taken) -> None:
-        """Count what came of an event."""
-        self._metrics.taken(feed, taken)
 
 
 class LiveFeed:
@@ -67,41 +44,59 @@ class LiveFeed:
         subscribed: whether there is a subscription at this moment.
     """
 
-    def __init__(self, *, events: LiveEvents, intake: Intake, tally: Tally) -> None:
+    def __init__(self, *, events: LiveEvents, intake: Intake, tally: Tally, logger: Logger) -> None:
         self._events = events
         self._intake = intake
         self._tally = tally
+        self._logger = logger
         self._in_hand: Message | None = None
+        self._tries = 0
         self.subscribed = False
 
     def step(self) -> None:
         """Wait for a message and take it in; one that meets an outage of Redis is taken in after it.
 
-        Nothing else may know of it: a foreign publisher writes no log.
+        Nothing else may know of it: a foreign publisher writes no log. So one that cannot be taken in is put
+        aside for the operator, and if that fails, too, it is tried again for about a minute.
         """
         if self._in_hand is None:
             try:
                 self._in_hand = self._events.next(WAIT_SECONDS)
             finally:
                 self.subscribed = self._events.is_connected()
-        try:
-            self._take()
-        except RedisUnavailableError:
-            raise
-        except _ANYTHING:
-            self._in_hand = None
-            raise
+        if self._in_hand is not None:
+            self._take(self._in_hand)
+            self._in_hand, self._tries = None, 0
 
     def close(self) -> None:
         """Unsubscribe."""
         self._events.close()
 
-    def _take(self) -> None:
-        if self._in_hand is not None:
-            heard = self._tally.count("live", self._in_hand)
+    def _take(self, message: Message) -> None:
+        try:
+            heard = self._tally.count("live", message)
             if heard is not None:
                 self._tally.taken("live", self._intake.take_live(heard))
-            self._in_hand = None
+        except RedisUnavailableError:
+            raise
+        except _ANYTHING as error:
+            self._put_aside(message, error)
+
+    def _put_aside(self, message: Message, error: Exception) -> None:
+        fields = {"channel": message["channel"], "fault": fault_of(error)}
+        self._tries += 1
+        try:
+            self._tally.put_aside(message, error)
+        except RedisUnavailableError:
+            raise
+        except _ANYTHING:
+            if self._tries < MAX_TRIES:
+                raise
+            # The log line is all that is left of it; the messages behind it must be heard.
+            self._logger.error("notifier.message_lost", **fields, data=text_of(message)[:MAX_LOGGED])
+        else:
+            self._logger.error("notifier.message_put_aside", **fields)
+        self._tally.failed("live")
 
 
 class LogFeed:
@@ -116,71 +111,62 @@ class LogFeed:
         self._intake = intake
         self._tally = tally
         self._clock = clock
-        self._logger = logger
-        self._faulty: set[str] = set()
+        self._faulty = FaultyEntries(clock=clock, logger=logger)
+        self._sweep = LogSweep(log=log, take=self._fault_in, put_aside=tally.put_aside, logger=logger)
         self._took_over_at: float | None = None
-        self._sweep: tuple[LogGap, Iterator[list[LogEntry]]] | None = None
+        self._taking_over: Iterator[list[LogEntry]] | None = None
         self.read_at: float | None = None
 
     def step(self) -> None:
-        """Wait for new entries and take them in."""
+        """Take in one page of what the log has lost, or else of what was left unfinished and of what is new.
+
+        A page at a time, so that a stop does not wait for all of them.
+        """
         try:
-            if not self._sweep_page():
-                self._take_over_if_due()
-                self._take(self._log.next(WAIT_SECONDS))
+            if not self._sweep.take_page():
+                self._take(self._log.next(0.0 if self._take_over_page() else WAIT_SECONDS))
         except RedisUnavailableError:
             # This one's own entries may be unfinished now; the next step takes everything again.
             self._took_over_at = None
             raise
         self.read_at = self._clock.monotonic()
 
+    def troubles(self) -> list[str]:
+        """Say what keeps it from reading, if anything does."""
+        return self._sweep.troubles()
+
     def close(self) -> None:
         """Leave the group."""
         self._log.leave()
 
-    def _sweep_page(self) -> bool:
-        """Take in a page of what the log has lost, if it has lost anything; True if it has.
-
-        Nothing may be read meanwhile: that moves the group on, and a process that died here would leave no
-        sign that something is missing.
-        """
-        if self._sweep is None:
-            gap = next(iter(self._log.gaps()), None)
-            if gap is None:
+    def _take_over_page(self) -> bool:
+        """Take in a page of what was left unfinished, if it is time to; True if there may be more."""
+        now = self._clock.monotonic()
+        if self._taking_over is None:
+            if self._took_over_at is not None and now - self._took_over_at < TAKE_OVER_SECONDS:
                 return False
-            self._logger.warning("notifier.log_gap", log=gap["stream"], since_ms=gap["since_ms"])
-            self._sweep = gap, self._log.missed(gap)
-        gap, pages = self._sweep
-        # A fault in the middle begins the sweep anew: half of it is none.
-        self._sweep = None
+            # At the start everything: what a killed process had in its hand is this one's to do, and if
+            # another replica is just at it, the second intake finds the first one's record.
+            min_idle = 0.0 if self._took_over_at is None else TAKE_OVER_SECONDS
+            self._taking_over = self._log.unfinished(min_idle_seconds=min_idle)
+        # A fault in the middle begins it anew.
+        pages, self._taking_over = self._taking_over, None
         page = next(pages, None)
         if page is None:
-            self._log.swept(gap)
-            self._logger.info("notifier.log_gap_swept", log=gap["stream"])
-        else:
-            for entry in page:
-                self._is_taken(entry)
-            self._sweep = gap, pages
+            self._log.forget_readers(idle_seconds=FORGET_READERS_SECONDS)
+            self._took_over_at = now
+            return False
+        self._take(page)
+        self._taking_over = pages
         return True
-
-    def _take_over_if_due(self) -> None:
-        now = self._clock.monotonic()
-        if self._took_over_at is not None and now - self._took_over_at < TAKE_OVER_SECONDS:
-            return
-        # At the start everything: what a killed process had in its hand is this one's to do, and if another
-        # replica is just at it, the second intake finds the first one's record.
-        min_idle = 0.0 if self._took_over_at is None else TAKE_OVER_SECONDS
-        for entries in self._log.unfinished(min_idle_seconds=min_idle):
-            self._take(entries)
-        self._log.forget_readers(idle_seconds=FORGET_READERS_SECONDS)
-        self._took_over_at = now
 
     def _take(self, entries: Sequence[LogEntry]) -> None:
         # Acknowledged only now: who dies before leaves them to others.
-        done = [entry for entry in entries if self._is_taken(entry)]
+        done = [entry for entry in entries if self._fault_in(entry) is None]
         self._log.acknowledge(done)
 
-    def _is_taken(self, entry: LogEntry) -> bool:
+    def _fault_in(self, entry: LogEntry) -> Exception | None:
+        """Take an entry in; return what kept it from being taken in, None if nothing did."""
         try:
             heard = self._tally.count("log", entry["message"])
             if heard is not None:
@@ -191,21 +177,11 @@ class LogFeed:
         except RedisUnavailableError:
             raise
         except _ANYTHING as error:
-            self._tell(entry, error)
-            return False
-        return True
-
-    def _tell(self, entry: LogEntry, error: Exception) -> None:
-        """Tell of an entry that cannot be handled, once: it stays unfinished and comes back."""
-        name = f"{entry['stream']} {entry['entry_id']}"
-        if name not in self._faulty and len(self._faulty) < _MAX_FAULTY:
-            self._faulty.add(name)
-            self._logger.error(
-                "notifier.entry_failed",
-                log=entry["stream"],
-                entry_id=entry["entry_id"],
-                fault=f"{type(error).__name__}: {error}",
-            )
+            self._tally.failed("log")
+            self._faulty.tell(entry, error)
+            return error
+        self._faulty.forget(entry)
+        return None
 
 
 def _time_of(entry: LogEntry) -> datetime:

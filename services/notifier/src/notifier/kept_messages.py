@@ -4,15 +4,17 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from platform_core.json_values import encode_json, to_json_value
-from platform_notify.undecodable_store import KEPT, UNDECODABLE_KEY, UNKNOWN_KEY, KeptMessage
+from platform_notify.undecodable_store import KEPT, UNDECODABLE_KEY, UNHANDLED_KEY, UNKNOWN_KEY, KeptMessage
 
 _NONE: Final = {
     UNDECODABLE_KEY: "No message is kept that nobody could decode.",
     UNKNOWN_KEY: "No message is kept whose type nobody here knows.",
+    UNHANDLED_KEY: "No event is kept that the notifier could not handle.",
 }
 _SOME: Final = {
     UNDECODABLE_KEY: "Messages that nobody could decode",
     UNKNOWN_KEY: "Messages whose type nobody here knows (not an error: often a newer publisher)",
+    UNHANDLED_KEY: "Events that the notifier could not handle (--publish sends them again)",
 }
 
 
@@ -20,7 +22,7 @@ def tell_kept(key: str, kept: Sequence[KeptMessage]) -> Iterator[str]:
     """Tell line by line what is kept, newest first.
 
     Args:
-        key: `UNDECODABLE_KEY` or `UNKNOWN_KEY`.
+        key: `UNDECODABLE_KEY`, `UNKNOWN_KEY` or `UNHANDLED_KEY`.
         kept: what is kept under it.
     """
     if not kept:
@@ -39,3 +41,17 @@ def tell_kept_as_json(kept: Sequence[KeptMessage]) -> Iterator[str]:
     """Tell it for a program: one JSON object a line."""
     for message in kept:
         yield encode_json(to_json_value(dict(message)))
+
+
+def tell_published(kept: int, published: int) -> Iterator[str]:
+    """Tell what came of publishing the unhandled events again.
+
+    Args:
+        kept: how many there were.
+        published: how many of them somebody has heard.
+    """
+    if published:
+        events = "1 event was" if published == 1 else f"{published} events were"
+        yield f"{events} published again."
+    if published < kept:
+        yield f"Nobody listens, so {kept - published} stay as they are. Does a notifier run?"

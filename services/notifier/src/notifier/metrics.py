@@ -39,6 +39,12 @@ class Metrics:
         self._undecodable = Counter(
             "notifier_undecodable", "Messages that are no event.", ["feed"], registry=self._registry
         )
+        self._unhandled = Counter(
+            "notifier_unhandled",
+            "Times that a message could not be handled, by feed; one of the log comes again.",
+            ["feed"],
+            registry=self._registry,
+        )
         self._intake = Counter(
             "notifier_intake", "What came of the outcomes heard.", ["feed", "result"], registry=self._registry
         )
@@ -97,6 +103,7 @@ class Metrics:
         # Shown as 0 from the start: a rise from nothing to 1 is one that Prometheus does not see.
         for feed in _FEEDS:
             self._undecodable.labels(feed)
+            self._unhandled.labels(feed)
         for state in ("sent", "dead"):
             self._deliveries.labels(state, "")
             self._digests.labels(state)
@@ -142,6 +149,10 @@ class Metrics:
     def undecodable_heard(self, feed: Feed) -> None:
         """A message was heard that is no event."""
         self._undecodable.labels(feed).inc()
+
+    def handling_failed(self, feed: Feed) -> None:
+        """A message was heard and could not be handled."""
+        self._unhandled.labels(feed).inc()
 
     def taken(self, feed: Feed, taken: Taken) -> None:
         """The intake is done with an event."""

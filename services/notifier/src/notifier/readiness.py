@@ -80,6 +80,7 @@ class Readiness:
         silence = self._clock.monotonic() - read_at
         if silence > LONGEST_SILENCE:
             yield f"The event log could not be read for {silence:.0f} seconds."
+        yield from self._log.troubles()
         yield from self._watch.lag_reasons()
 
     def _about_redis(self) -> Iterator[str]:

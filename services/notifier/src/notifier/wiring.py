@@ -35,7 +35,7 @@ from platform_workers.redis import RedisClient, connect
 from platform_workers.server_clock import ServerClock
 
 from notifier.canary import Canary, CanaryRedis
-from notifier.feeds import LiveFeed, LogFeed, Tally
+from notifier.feeds import LiveFeed, LogFeed
 from notifier.figures import FigureReader
 from notifier.health_server import HealthServer, Page
 from notifier.loops import Loop, Outage
@@ -44,6 +44,7 @@ from notifier.readiness import Readiness
 from notifier.sending import SendingLoop
 from notifier.service import LoopThreads, Service
 from notifier.settings import MailProviderName, NotifierSettings
+from notifier.tally import Tally
 from notifier.watch import Watch
 
 GROUP: Final = "notifier"
@@ -183,7 +184,9 @@ def build_service(settings: NotifierSettings, stopping: threading.Event) -> Serv
     intake = make_intake(redis, store, settings, clock, wake)
     tally = Tally(metrics=metrics, undecodable=UndecodableStore(redis, clock))
     live_events = LiveEvents(CanaryRedis(redis, canary, clock), domains=domains)
-    live_feed = LiveFeed(events=live_events, intake=intake, tally=tally)
+    live_feed = LiveFeed(
+        events=live_events, intake=intake, tally=tally, logger=get_logger("notifier.live_feed")
+    )
     log_feed = LogFeed(
         log=log, intake=intake, tally=tally, clock=clock, logger=get_logger("notifier.log_feed")
     )
