@@ -62,6 +62,7 @@ def notifier_page() -> str:
         "dead": 0,
         "overdue_seconds": 0.0,
         "circuit": {"state": "closed"},
+        "paused_seconds": 0.0,
         "groups": {TURKIC: {"pending": 0, "lag": 0, "last_delivered_id": "0-0"}},
     }
     metrics = Metrics()
@@ -126,8 +127,8 @@ def alert_names() -> list[str]:
 
 
 def test_there_is_an_expression_for_each_alert_and_each_panel() -> None:
-    assert len(alert_names()) == 15 + 6
-    assert len(expressions()) >= 15 + 6 + 17 + 16
+    assert len(alert_names()) == 16 + 6
+    assert len(expressions()) >= 16 + 6 + 17 + 16
     assert all(_METRIC.search(expression) for expression in expressions())
 
 

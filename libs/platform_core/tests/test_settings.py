@@ -102,6 +102,9 @@ def test_every_wrong_setting_is_named_at_once_and_no_value_is_repeated() -> None
         ("0", "PORT must be at least 1"),
         ("65536", "PORT must be at most 65535"),
         ("1.0", "PORT must be an integer"),
+        ("1_000", "PORT must be an integer"),
+        ("٣", "PORT must be an integer"),
+        ("9" * 5000, "PORT must be an integer"),
     ],
 )
 def test_an_integer_has_limits(text: str, fault: str) -> None:

@@ -115,3 +115,18 @@ def test_what_is_no_circuit_is_refused(redis: RedisClient, clock: FakeClock) -> 
     redis.hset(circuit_key("mailtrap"), {"state": "ajar"})
     with pytest.raises(DecodeError, match=r"circuit\.state"):
         Circuit(redis, "mailtrap", clock).state()
+
+
+def test_a_pause_is_told_until_it_is_over(redis: RedisClient, clock: FakeClock) -> None:
+    circuit = Circuit(redis, "mailtrap", clock)
+    until = clock.now() + timedelta(minutes=50)
+    circuit.pause(timedelta(minutes=50))
+    assert circuit.state() == {"state": "closed", "paused_until": until}
+    clock.advance(50 * 60)
+    assert circuit.state() == {"state": "closed"}
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "٣", "9" * 30])
+def test_a_pause_that_somebody_wrote_by_hand_is_none(redis: RedisClient, clock: FakeClock, text: str) -> None:
+    redis.set(pause_key("mailtrap"), text)
+    assert Circuit(redis, "mailtrap", clock).state() == {"state": "closed"}

@@ -3,11 +3,13 @@
 from datetime import timedelta
 
 import pytest
-from pipeline_kit import NOON, facts, keys_without_ttl, new_delivery
+from pipeline_kit import ANNA, NOON, facts, keys_without_ttl, new_delivery
 from platform_core.errors import DecodeError
 from platform_core.job_events import TURKIC
+from platform_workers.errors import RedisCommandError
 from platform_workers.redis import RedisClient
-from platform_workers.testing import FakeClock
+from platform_workers.testing import FakeClock, FakeRedis
+from typing_extensions import override
 
 from platform_notify.circuit import Circuit
 from platform_notify.claims import Claim
@@ -20,6 +22,7 @@ from platform_notify.delivery_store import (
     due_key,
     job_deliveries_key,
 )
+from platform_notify.digests import GatheringRule
 
 LEASE = timedelta(seconds=60)
 
@@ -316,3 +319,47 @@ def test_the_facts_of_the_mail_are_all_in_the_record(store: DeliveryStore) -> No
     store.add(new_delivery())
     (delivery,) = claim(store)["deliveries"]
     assert delivery["facts"] == facts()
+
+
+# -- records that cannot be read ------------------------------------------------------------------------
+
+
+def test_one_record_that_cannot_be_read_does_not_hide_the_jobs_story(
+    store: DeliveryStore, redis: RedisClient
+) -> None:
+    good, bad, other = [new_delivery(recipient=name) for name in (ANNA, "b@example.com", "c@example.com")]
+    for delivery in (good, bad, other):
+        store.add(delivery)
+    redis.hset(f"notify:delivery:{bad['delivery_id']}", {"run": "x"})
+    redis.delete(f"notify:delivery:{other['delivery_id']}")
+    redis.set(f"notify:delivery:{other['delivery_id']}", "x")
+    story = store.story_of_job(TURKIC, "j1")
+    assert [delivery["delivery_id"] for delivery in story["deliveries"]] == [good["delivery_id"]]
+    faults = {record["delivery_id"]: record["fault"] for record in story["unreadable"]}
+    assert faults[bad["delivery_id"]].startswith("delivery.run: ")
+    assert faults[other["delivery_id"]] == "delivery: expected hash, found key of another type"
+    redis.delete(f"notify:delivery:{other['delivery_id']}")
+    assert len(store.story_of_job(TURKIC, "j1")["unreadable"]) == 1
+
+
+def test_a_digest_that_cannot_be_read_is_told_beside_what_it_told_of(
+    store: DeliveryStore, redis: RedisClient, clock: FakeClock
+) -> None:
+    rule: GatheringRule = {"window": timedelta(minutes=10), "first": 1}
+    for number in range(3):
+        store.add(new_delivery(f"j{number}"), rule)
+    (digest_id,) = store.story_of_job(TURKIC, "j2")["digests"]
+    redis.hset(f"notify:delivery:{digest_id}", {"run": "x"})
+    story = store.story_of_job(TURKIC, "j2")
+    assert (len(story["deliveries"]), story["digests"]) == (1, {})
+    assert [record["delivery_id"] for record in story["unreadable"]] == [digest_id]
+
+
+def test_a_refusal_of_redis_is_no_fault_of_a_record(clock: FakeClock) -> None:
+    class Refusing(FakeRedis):
+        @override
+        def hgetall(self, key: str) -> dict[str, str]:
+            raise RedisCommandError("NOPERM this user has no permissions")
+
+    with pytest.raises(RedisCommandError):
+        DeliveryStore(Refusing(), clock).find("d1")

@@ -244,6 +244,57 @@ def test_each_run_of_a_job_is_told_of(redis: RedisClient, clock: FakeClock, inta
     assert sorted(fields["run"] for fields in deliveries_of(redis)) == ["1", "2"]
 
 
+def test_a_foreign_job_with_a_field_run_of_its_own_is_mailed(redis: RedisClient, intake: Intake) -> None:
+    foreign_job(redis, status="running")
+    redis.hset("turkic:job:j1", {"run": "wandb-7"})
+    assert intake.take_live(heard(completed())) == {"result": "queued"}
+    (delivery,) = deliveries_of(redis)
+    assert delivery["run"] == "1"
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_moment_at_the_edge_of_the_calendar_loses_no_mail(
+    redis: RedisClient, intake: Intake, moment: str
+) -> None:
+    foreign_job(redis)
+    redis.hset("turkic:job:j1", {"created_at": moment, "finished_at": moment})
+    assert intake.take_live(heard(completed())) == {"result": "queued"}
+
+
+@pytest.mark.parametrize("user_id", ["u" * 1_000_000, "a:b", ""])
+def test_the_name_of_a_user_who_can_have_no_preferences_is_not_kept(
+    redis: RedisClient, intake: Intake, user_id: str
+) -> None:
+    """A megabyte stayed with each delivery for 30 days, and each claim loaded hundreds of them."""
+    foreign_job(redis)
+    redis.hset("turkic:job:j1", {"context": encode_json({"email": ANNA, "user_id": user_id})})
+    assert intake.take_live(heard(completed())) == {"result": "queued"}
+    (delivery,) = deliveries_of(redis)
+    assert "subscriber" not in delivery
+    assert sum(map(len, delivery.values())) < 2000
+
+
+def test_an_outcome_that_is_read_again_when_it_is_too_old_has_one_story(
+    redis: RedisClient, clock: FakeClock, logger: FakeLogger, bell: Bell
+) -> None:
+    """Beside the mail that was sent stood "skipped, too old, to nobody"."""
+    intake = make_intake(redis, clock, logger, bell, {**CONFIG, "max_age": timedelta(hours=1)})
+    foreign_job(redis)
+    assert intake.take_logged(heard(completed()), run=1, ended_at=NOON) == {"result": "queued"}
+    clock.advance(3700)
+    assert intake.take_logged(heard(completed()), run=1, ended_at=NOON) == {"result": "known"}
+    assert [delivery["state"] for delivery in deliveries_of(redis)] == ["waiting"]
+    assert intake.take_logged(heard(completed()), run=2, ended_at=NOON)["result"] == "skipped"
+    assert intake.take_logged(heard(failed_event()), run=1, ended_at=NOON)["result"] == "skipped"
+    assert intake.take_logged(heard(failed_event()), run=1, ended_at=NOON) == {"result": "known"}
+
+
+def test_a_record_broken_by_hand_does_not_keep_a_skipped_one_out(redis: RedisClient, intake: Intake) -> None:
+    redis.zadd("notify:job:turkic:j1", {"d1": 1.0})
+    redis.set("notify:delivery:d1", "x")
+    assert intake.take_live(heard(completed()))["result"] == "skipped"
+
+
 def test_a_foreign_publisher_is_heard_once(redis: RedisClient, intake: Intake, bell: Bell) -> None:
     foreign_job(redis)
     assert intake.take_live(heard(completed())) == {"result": "queued"}

@@ -33,13 +33,26 @@ def test_a_foreign_record_needs_a_status_and_the_two_fields_only(redis: RedisCli
     }
 
 
-def test_a_record_with_a_run_is_ours(redis: RedisClient) -> None:
-    redis.hset(KEY, {"status": "processing", "run": "3", "payload": "a large one that is not read"})
+def test_a_record_that_the_platform_moves_is_ours(redis: RedisClient) -> None:
+    fields = {"status": "processing", "run": "3", "transition_id": "t", "payload": "a large one, not read"}
+    redis.hset(KEY, fields)
     snapshot = load_snapshot(redis, TURKIC, "j1")
     assert snapshot is not None
     assert (snapshot["ours"], snapshot["run"]) == (True, 3)
     assert "payload" not in snapshot["fields"]
     assert read_intent(snapshot) == {"status": "processing", "context": {}}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"run": "wandb-7"}, {"run": "3"}, {"run": "wandb-7", "transition_id": "t"}, {"transition_id": "t"}],
+)
+def test_a_record_with_a_field_run_of_its_own_is_foreign(redis: RedisClient, fields: dict[str, str]) -> None:
+    """Its outcome was left to a log that never told of it: no mail."""
+    redis.hset(KEY, {"status": "processing", **fields})
+    snapshot = load_snapshot(redis, TURKIC, "j1")
+    assert snapshot is not None
+    assert not snapshot["ours"]
 
 
 @pytest.mark.parametrize("run", ["0", "-1", "x", "1.5", "9" * 30])

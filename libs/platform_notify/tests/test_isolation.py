@@ -19,7 +19,7 @@ from platform_notify.delivery_store import DeliveryStore
 from platform_notify.guarded_provider import GuardedProvider
 from platform_notify.messages import MailMessage
 from platform_notify.providers.base import SendResult, failed, sent
-from platform_notify.sender import AttemptReport, BatchReport, Sender
+from platform_notify.sender import AttemptReport, BatchReport, Sender, UnsentReport
 from platform_notify.writing import MailWriter
 
 MAILS = 40
@@ -39,6 +39,8 @@ class Reached:
 
     def attempt_recorded(self, report: AttemptReport) -> None:
         self.recorded.release()
+
+    def ended_unsent(self, report: UnsentReport) -> None: ...
 
 
 @contextmanager

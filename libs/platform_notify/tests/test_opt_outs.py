@@ -20,7 +20,9 @@ from platform_notify.deliveries import (
     encode_delivery,
 )
 from platform_notify.digests import MAX_TOLD, GatheringRule
+from platform_notify.messages import MailMessage
 from platform_notify.opt_outs import what_is_wanted
+from platform_notify.providers.base import SendResult, sent
 from platform_notify.replay import replay_dead
 
 RULE: GatheringRule = {"window": timedelta(minutes=10), "first": 1}
@@ -126,6 +128,7 @@ def test_an_opt_out_while_a_digest_gathers_stops_it_and_all_of_it(bench: Bench, 
     (line,) = [line for line in bench.logger.lines if line["event"] == "notifier.delivery_skipped"]
     assert (line["fields"]["reason"], line["fields"]["layer"]) == ("opted_out", "domain_preferences")
     assert ANNA not in str(bench.logger.lines)
+    assert bench.counts.unsent == [{"state": "skipped", "reason": "opted_out", "gathered": 3}]
     assert keys_without_ttl(redis) == []
     assert bench.sender.run_once()["claimed"] == 0
 
@@ -166,6 +169,35 @@ def test_of_a_batch_only_those_are_stopped_whose_users_have_opted_out(
     assert bench.provider.job_ids == ["j0"]
     assert states(bench, 3) == ["sent", "skipped", "skipped"]
     assert bench.delivery("j2").get("reason") == "invalid_preferences"
+
+
+def test_one_that_was_stopped_and_is_anothers_by_now_is_not_told_as_skipped(
+    bench: Bench, redis: RedisClient
+) -> None:
+    """Beside it a mail leaves, and that takes longer than the lease: another sender has both by then."""
+    for number, user in enumerate(["anna", "ben"]):
+        bench.store.add(failure(f"j{number}", user))
+    redis.set(preferences_key("ben"), OUT)
+
+    def answer(mail: MailMessage) -> SendResult:
+        redis.hset(f"notify:delivery:{failure('j1', 'ben')['delivery_id']}", {"claim": "another"})
+        return sent(["m"], "ok")
+
+    bench.answer(answer)
+    bench.sender.run_once()
+    assert bench.logger.events() == ["notifier.delivery_sent", "notifier.delivery_claim_lost"]
+    assert bench.counts.unsent == []
+
+
+def test_a_mail_that_may_have_left_stays_so_when_it_is_stopped(bench: Bench, redis: RedisClient) -> None:
+    bench.store.add(failure("j0", "anna"))
+    bench.fail("timeout", ambiguous=True)
+    bench.sender.run_once()
+    redis.set(preferences_key("anna"), OUT)
+    bench.clock.advance(60)
+    bench.sender.run_once()
+    found = bench.delivery("j0")
+    assert (found["state"], found.get("unsure")) == ("skipped", "yes")
 
 
 def test_a_digest_of_several_users_tells_those_who_want_it_of_their_own_jobs(

@@ -19,7 +19,7 @@ from platform_notify.messages import MailMessage
 from platform_notify.providers.base import ErrorClass, SendResult, failed, sent
 from platform_notify.rate_limit import RateRule
 from platform_notify.rendering import TEMPLATE_VERSION
-from platform_notify.sender import AttemptReport, BatchReport, Round, Sender, SenderConfig
+from platform_notify.sender import AttemptReport, BatchReport, Round, Sender, SenderConfig, UnsentReport
 from platform_notify.writing import MailWriter
 
 LEASE = timedelta(seconds=75)
@@ -31,12 +31,16 @@ class Counts:
     def __init__(self) -> None:
         self.batches: list[BatchReport] = []
         self.attempts: list[AttemptReport] = []
+        self.unsent: list[UnsentReport] = []
 
     def batch_sent(self, report: BatchReport) -> None:
         self.batches.append(report)
 
     def attempt_recorded(self, report: AttemptReport) -> None:
         self.attempts.append(report)
+
+    def ended_unsent(self, report: UnsentReport) -> None:
+        self.unsent.append(report)
 
 
 class Bench:
@@ -490,6 +494,59 @@ def test_a_record_that_cannot_be_read_is_dead_and_says_so(bench: Bench) -> None:
     assert bench.delivery("good")["state"] == "sent"
     assert bench.store.sizes(EMAIL) == {"waiting": 0, "dead": 1}
     assert bench.logger.events("error") == ["notifier.delivery_unreadable"]
+    assert bench.counts.unsent == [{"state": "dead", "reason": "", "gathered": 0}]
+
+
+@pytest.mark.parametrize("field", ["attempt", "interrupted", "gathered"])
+def test_one_field_that_is_no_number_does_not_stop_the_queue(bench: Bench, field: str) -> None:
+    """The script died in the middle: nothing was sent any more, and what it had claimed stayed claimed."""
+    bench.queue("j1", "j2", "j3")
+    bench.sender.run_once()
+    bench.queue("j4", "j5", "j6")
+    key = f"notify:delivery:{new_delivery('j5')['delivery_id']}"
+    bench.redis.hset(key, {field: "x", "claim": "somebody's"})
+    bench.sender.run_once()
+    assert sorted(bench.provider.job_ids) == ["j1", "j2", "j3", "j4", "j6"]
+    (record,) = deliveries_of(bench.redis, "j5")
+    assert record["state"] == "dead"
+    assert record["detail"].startswith(f"the record cannot be read: delivery.{field}")
+
+
+def test_a_key_that_is_no_record_does_not_stop_the_queue_and_is_kept(bench: Bench) -> None:
+    bench.queue("j1", "j2", "j3")
+    delivery_id = new_delivery("j2")["delivery_id"]
+    key = f"notify:delivery:{delivery_id}"
+    bench.redis.delete(key)
+    bench.redis.set(key, "somebody's text")
+    bench.sender.run_once()
+    assert sorted(bench.provider.job_ids) == ["j1", "j3"]
+    assert bench.redis.get(f"notify:stray:{delivery_id}") == "somebody's text"
+    assert bench.redis.hgetall(key)["state"] == "dead"
+    assert bench.store.sizes(EMAIL) == {"waiting": 0, "dead": 1}
+    assert keys_without_ttl(bench.redis) == ["notify:dead:email"]
+    assert bench.logger.events("error") == ["notifier.delivery_unreadable"]
+
+
+def test_an_unreadable_one_that_another_has_meanwhile_is_not_counted(bench: Bench) -> None:
+    bench.queue("j1", "j2")
+    unreadable = f"notify:delivery:{new_delivery('j1')['delivery_id']}"
+    bench.redis.hset(unreadable, {"facts": "{}"})
+
+    def answer(mail: MailMessage) -> SendResult:
+        bench.redis.hset(unreadable, {"claim": "another"})
+        return sent(["m"], "ok")
+
+    bench.answer(answer)
+    bench.sender.run_once()
+    assert bench.counts.unsent == []
+    assert bench.logger.events("warning") == ["notifier.delivery_claim_lost"]
+
+
+def test_what_stops_the_provider_by_hand_and_is_no_number_is_none(bench: Bench) -> None:
+    bench.redis.set("notify:pause:fake", "x")
+    bench.redis.hset("notify:circuit:fake", {"state": "open", "next_probe": "x"})
+    bench.queue("j1")
+    assert bench.sender.run_once()["verdict"] == "probe"
 
 
 def test_a_round_says_when_to_come_back(bench: Bench) -> None:

@@ -18,7 +18,7 @@ from platform_notify.providers.base import ErrorClass, failed, sent
 from platform_notify.providers.sent_log import LogAnswer, LogQuestion, silent
 from platform_notify.replay import replay_dead
 from platform_notify.retry import GIVE_UP_AFTER
-from platform_notify.sender import AttemptReport, BatchReport, Sender
+from platform_notify.sender import AttemptReport, BatchReport, Sender, UnsentReport
 from platform_notify.unsure import LOG_LAG, WhenUnsure
 from platform_notify.writing import MailWriter
 
@@ -29,6 +29,8 @@ class NoCounts:
     def batch_sent(self, report: BatchReport) -> None: ...
 
     def attempt_recorded(self, report: AttemptReport) -> None: ...
+
+    def ended_unsent(self, report: UnsentReport) -> None: ...
 
 
 class ScriptedLog:

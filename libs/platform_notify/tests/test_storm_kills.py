@@ -25,7 +25,7 @@ from platform_notify.digests import DigestPolicy
 from platform_notify.intake import Intake
 from platform_notify.providers.base import failed
 from platform_notify.replay import replay_dead
-from platform_notify.sender import AttemptReport, BatchReport, Sender
+from platform_notify.sender import AttemptReport, BatchReport, Sender, UnsentReport
 from platform_notify.writing import MailWriter
 
 JOBS = ("j0", "j1", "j2", "j3")
@@ -83,6 +83,9 @@ class Nobody:
         """Nothing."""
 
     def attempt_recorded(self, report: AttemptReport) -> None:
+        """Nothing."""
+
+    def ended_unsent(self, report: UnsentReport) -> None:
         """Nothing."""
 
 

@@ -374,6 +374,9 @@ def test_parse_status_knows_every_word(status: str) -> None:
         (partial(parse_int_field, field="status"), None, "status: expected str, found missing"),
         (partial(parse_datetime_field, field="status"), "yesterday", "status: expected ISO 8601"),
         (partial(parse_datetime_field, field="status"), "2026-01-02T03:04:05", "found time without offset"),
+        # No moments in UTC: comparing or writing them raised OverflowError.
+        (partial(parse_datetime_field, field="status"), "0001-01-01T00:00:00+14:00", "expected ISO 8601"),
+        (partial(parse_datetime_field, field="status"), "9999-12-31T23:59:59-14:00", "expected ISO 8601"),
     ],
 )
 def test_parse_helpers_name_the_field(

@@ -6,15 +6,18 @@ import pytest
 from platform_core.clock import Clock, to_millis
 from platform_core.event_families import KnownEventV1
 from platform_core.job_events import default_events_channel, default_events_log, job_domain
+from typing_extensions import override
 
 from platform_workers.domains import DOMAINS_KEY
+from platform_workers.errors import RedisCommandError
 from platform_workers.event_log import EventLog, LogEntry
 from platform_workers.finished_jobs import finished_since
 from platform_workers.job_context import JobContext, make_job_context
 from platform_workers.job_control import make_job_control
 from platform_workers.log_gaps import SWEEP_MARGIN_MS, LogGap, find_gap, is_covered
+from platform_workers.lua_scripts import ScriptCall
 from platform_workers.redis import RedisClient
-from platform_workers.testing import FakeClock
+from platform_workers.testing import FakeClock, FakeRedis
 
 GROUP = "readers"
 SHOP = job_domain("shop")
@@ -285,3 +288,32 @@ def test_what_is_missed_of_a_cancelled_job_says_so(redis: RedisClient, now: Fake
     log = event_log(redis)
     [gap] = log.gaps()
     assert [entry["cancelled"] for page in log.missed(gap) for entry in page] == [False, True]
+
+
+def test_a_key_that_is_no_log_keeps_the_other_domains_logs_from_nothing(redis: RedisClient) -> None:
+    """One `SET <domain>:events:log` by hand stopped the reading of every domain."""
+    redis.sadd(DOMAINS_KEY, SHOP, "garden")
+    redis.set("garden:events:log", "x")
+    complete(redis, FakeClock(), "j1")
+    log = EventLog(redis, group=GROUP, consumer="one", idle=lambda seconds: seconds)
+    assert log.gaps() == []
+    assert [*log.strangers] == ["garden:events:log"]
+    entries = log.next(0)
+    assert [event_of(entry)["job_id"] for entry in entries] == ["j1"]
+    assert len([*log.unfinished(min_idle_seconds=0)]) == 1
+    log.acknowledge(entries)
+    log.forget_readers(idle_seconds=0)
+    assert [*log.states()] == [SHOP]
+    redis.delete("garden:events:log")
+    assert log.gaps() == []
+    assert [*log.strangers] == []
+
+
+def test_a_refusal_of_redis_is_not_taken_for_a_key_that_is_no_log() -> None:
+    class Refusing(FakeRedis):
+        @override
+        def run_script(self, call: ScriptCall) -> list[str]:
+            raise RedisCommandError("NOPERM this user has no permissions")
+
+    with pytest.raises(RedisCommandError):
+        event_log(Refusing()).gaps()

@@ -1,5 +1,6 @@
 """The story of a job's deliveries, in words."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -8,6 +9,7 @@ from platform_core.job_events import TURKIC
 from platform_notify.circuit import CircuitState
 from platform_notify.decision import Layer
 from platform_notify.deliveries import MAX_ATTEMPT_NOTES, AttemptNote, Delivery
+from platform_notify.delivery_store import JobStory, UnreadableRecord
 from platform_notify.intent import JobSnapshot
 from platform_notify.providers.base import ErrorClass
 
@@ -70,9 +72,11 @@ def told(
     job: JobSnapshot | None = None,
     circuit: CircuitState = CLOSED,
     digest: Delivery | None = None,
+    unreadable: Sequence[UnreadableRecord] = (),
 ) -> str:
     digests = {} if digest is None else {digest["delivery_id"]: digest}
-    return "\n".join(explain_job(TURKIC, "j1", list(deliveries), job, circuit, digests))
+    story: JobStory = {"deliveries": [*deliveries], "digests": digests, "unreadable": [*unreadable]}
+    return "\n".join(explain_job(TURKIC, "j1", story, job, circuit))
 
 
 def snapshot(status: str) -> JobSnapshot:
@@ -230,6 +234,37 @@ def test_a_mail_that_waits_for_the_account() -> None:
     assert "refuses the account: no reason given" in told(delivery(), circuit={"state": "open"})
 
 
+def test_a_mail_that_waits_for_a_provider_that_wants_to_be_left_alone() -> None:
+    """The next attempt was said to be due now, while nothing was sent for 50 minutes."""
+    circuit: CircuitState = {"state": "closed", "paused_until": NOON + timedelta(minutes=50)}
+    waiting = delivery()
+    assert told(waiting, circuit=circuit).endswith(
+        "  Not sent yet. The provider has asked to be left alone; the next attempt is due when that is over,"
+        " at 2026-01-02 12:50:00 UTC."
+    )
+    waiting["due_at"] = NOON + timedelta(minutes=51)
+    assert "the next attempt is due at 2026-01-02 12:51:00" in told(waiting, circuit=circuit)
+
+
+def test_a_mail_that_may_have_left_before_its_user_opted_out() -> None:
+    skipped = delivery()
+    skipped["state"], skipped["reason"], skipped["unsure"] = "skipped", "opted_out", "yes"
+    assert (
+        "  Not sent again, because the user has opted out of mail.\n"
+        "  An attempt before that may have delivered it, although nobody could say so.\n"
+    ) in told(skipped)
+
+
+def test_a_record_that_cannot_be_read_hides_no_other() -> None:
+    record: UnreadableRecord = {"delivery_id": "d7", "fault": "delivery.run: expected int, found str"}
+    broken = (
+        "The record of delivery d7 cannot be read: delivery.run: expected int, found str.\n"
+        "  Somebody changed it by hand, or a newer notifier wrote it."
+    )
+    assert told(delivery(), unreadable=[record]) == f"{told(delivery())}\n\n{broken}"
+    assert told(unreadable=[record]) == f"Job j1 of turkic:\n\n{broken}"
+
+
 def test_attempts_that_were_forgotten_are_told() -> None:
     long = delivery()
     long["attempts"] = [note("timeout")] * MAX_ATTEMPT_NOTES
@@ -326,7 +361,8 @@ def test_what_a_digest_left_out_is_not_told_as_sent() -> None:
 
 def test_a_digest_whose_record_is_gone_is_named() -> None:
     assert told(gathered("sent")[0]).endswith(
-        "  They are told in the digest d9, of which there is no record any more.\n  This one counts as sent."
+        "  They are told in the digest d9, of which there is no record to be read.\n"
+        "  This one counts as sent."
     )
 
 

@@ -395,6 +395,33 @@ def test_what_fails_in_the_middle_of_taking_over_is_taken_over_anew(bench: Bench
     assert (bench.pending(), bench.queued()) == (0, 3)
 
 
+def test_an_entry_with_a_made_up_time_is_taken_in(bench: Bench) -> None:
+    complete_job(bench.redis, "j1")
+    fields = bench.redis.xrange("turkic:events:log")[-1]["fields"]
+    bench.redis.connection.delete("turkic:events:log")
+    flat = [text for pair in fields.items() for text in pair]
+    bench.redis.connection.execute_command("XADD", "turkic:events:log", f"{2**64 - 1}-0", *flat)
+    bench.log().step()
+    assert (bench.pending(), bench.queued()) == (0, 1)
+
+
+def test_a_key_that_is_no_log_is_told_and_the_others_are_read(bench: Bench) -> None:
+    bench.redis.sadd("platform:domains", "garden")
+    bench.redis.set("garden:events:log", "x")
+    complete_job(bench.redis, "j1")
+    feed = bench.log()
+    for _ in range(2):
+        feed.step()
+    assert bench.queued() == 1
+    assert bench.logger.events("error") == ["notifier.log_is_none"]
+    assert feed.troubles() == [
+        "The key garden:events:log is no event log, so its domain is heard live at best."
+    ]
+    bench.redis.delete("garden:events:log")
+    feed.step()
+    assert feed.troubles() == []
+
+
 # -- entries that cannot be handled ---------------------------------------------------------------------
 
 

@@ -1,7 +1,7 @@
 """How things stand, on the health page and in the metrics."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from notifier_kit import INTAKE, complete_job, completed, foreign_job, heard
@@ -30,6 +30,7 @@ def figures(*, circuit_open: bool = False, group: GroupState | None = None) -> F
         "dead": 1,
         "overdue_seconds": 2.5,
         "circuit": {"state": "closed"},
+        "paused_seconds": 0.0,
         "groups": {} if group is None else {TURKIC: group},
     }
     if circuit_open:
@@ -58,6 +59,7 @@ def test_the_figures_are_those_of_redis(redis: RedisClient, clock: FakeClock, lo
         "dead": 0,
         "overdue_seconds": 0.0,
         "circuit": {"state": "closed"},
+        "paused_seconds": 0.0,
         "groups": {},
     }
     complete_job(redis)
@@ -72,11 +74,12 @@ def test_the_figures_are_those_of_redis(redis: RedisClient, clock: FakeClock, lo
         wake=lambda: None,
     )
     intake.take_live(heard(completed()))
+    circuit.pause(timedelta(seconds=30))
     clock.advance(4)
     circuit.open("535")
     found = reader.read()
     assert (found["waiting"], found["overdue_seconds"]) == (1, 4.0)
-    assert found["circuit"]["state"] == "open"
+    assert (found["circuit"]["state"], found["paused_seconds"]) == ("open", 26.0)
     assert found["groups"][TURKIC]["pending"] == 2
 
 
@@ -108,6 +111,7 @@ def test_figures_are_gauges() -> None:
     for line in (
         "notifier_redis_up 1.0",
         'notifier_waiting{channel="email"} 3.0',
+        'notifier_provider_paused_seconds{provider="smtp"} 0.0',
         'notifier_dead{channel="email"} 1.0',
         'notifier_overdue_seconds{channel="email"} 2.5',
         'notifier_circuit_open{provider="smtp"} 1.0',
@@ -168,6 +172,17 @@ def test_skipped_deliveries_are_counted_by_reason_and_known_ones_are_no_new_deli
     assert 'notifier_intake_total{feed="live",result="known"} 1.0' in found
     # The three others stand at 0 from the start.
     assert len([line for line in found if line.startswith("notifier_deliveries_total{")]) == 4
+
+
+def test_what_ended_without_an_attempt_is_counted() -> None:
+    """Mails that were given up were missing in what the alert looks at."""
+    metrics = shown(away)
+    metrics.ended_unsent({"state": "dead", "reason": "", "gathered": 0})
+    metrics.ended_unsent({"state": "skipped", "reason": "opted_out", "gathered": 3})
+    found = lines(metrics)
+    assert 'notifier_deliveries_total{reason="",state="dead"} 1.0' in found
+    assert 'notifier_deliveries_total{reason="opted_out",state="skipped"} 3.0' in found
+    assert 'notifier_digests_total{state="skipped"} 1.0' in found
 
 
 def test_a_digest_counts_once_and_each_outcome_in_it_too() -> None:

@@ -7,7 +7,7 @@ from platform_workers.errors import RedisCommandError, RedisUnavailableError
 from platform_workers.testing import FakeClock, FakeLogger
 from typing_extensions import override
 
-from notifier.loops import FIRST_PAUSE, LONGEST_PAUSE, Loop, Outage
+from notifier.loops import FAILING_SECONDS, FIRST_PAUSE, LONGEST_PAUSE, Loop, Outage
 
 AWAY = RedisUnavailableError("connection refused")
 
@@ -51,7 +51,7 @@ def run(
         name="live",
         step=step,
         stopping=stop,
-        outage=Outage(logger),
+        outage=Outage(logger, FakeClock()),
         logger=logger,
         clock=FakeClock(),
         patience=60.0,
@@ -101,7 +101,7 @@ def test_a_refusal_is_an_answer_so_the_outage_is_over(logger: FakeLogger) -> Non
 
 
 def test_loops_share_one_outage(logger: FakeLogger) -> None:
-    outage = Outage(logger)
+    outage = Outage(logger, FakeClock())
     outage.begins("live", AWAY)
     outage.begins("log", AWAY)
     outage.begins("live", AWAY)
@@ -124,7 +124,7 @@ def test_a_stop_ends_a_pause_at_once(logger: FakeLogger) -> None:
         name="live",
         step=fail,
         stopping=stop,
-        outage=Outage(logger),
+        outage=Outage(logger, FakeClock()),
         logger=logger,
         clock=FakeClock(),
         patience=60.0,
@@ -153,7 +153,7 @@ class Watched:
             name="live",
             step=self._step,
             stopping=self._stopping,
-            outage=Outage(logger),
+            outage=Outage(logger, FakeClock()),
             logger=logger,
             clock=clock,
             patience=60.0,
@@ -191,3 +191,26 @@ def test_a_loop_that_only_fails_is_told_until_it_is_well(clock: FakeClock, logge
 def test_an_outage_of_redis_is_no_fault_of_the_loop(clock: FakeClock, logger: FakeLogger) -> None:
     told = Watched(clock, logger).play((1, ZeroDivisionError()), (20, AWAY), (20, AWAY), (1, None))
     assert told[2:] == [[], []]
+
+
+def test_loops_that_are_long_without_redis_are_told_with_what_it_said(
+    clock: FakeClock, logger: FakeLogger
+) -> None:
+    """A full Redis answers who only reads: the health page was green while no mail could leave."""
+    outage = Outage(logger, clock)
+    outage.begins("send-2", AWAY)
+    clock.advance(FAILING_SECONDS)
+    outage.begins("send-1", AWAY)
+    assert outage.troubles() == []
+    clock.advance(1)
+    outage.begins("send-2", RedisUnavailableError("OOM command not allowed"))
+    assert outage.troubles() == [
+        "Without Redis for 16 seconds: `send-2`. It said last: OOM command not allowed"
+    ]
+    clock.advance(15)
+    assert outage.troubles() == [
+        "Without Redis for 31 seconds: `send-1`, `send-2`. It said last: OOM command not allowed"
+    ]
+    outage.ends("send-2")
+    outage.ends("send-1")
+    assert outage.troubles() == []

@@ -32,6 +32,9 @@ DEAF = (
 )
 
 
+PAUSED = "The mail provider smtp has asked to be left alone until 2026-01-02 13:00:05 UTC."
+
+
 class Notifier:
     """A notifier whose parts stand as the test sets them; all is well at first."""
 
@@ -60,6 +63,7 @@ class Notifier:
             "dead": 0,
             "overdue_seconds": 0.0,
             "circuit": {"state": "closed"},
+            "paused_seconds": 0.0,
             "groups": {},
         }
         self.away = False
@@ -204,3 +208,14 @@ def test_a_part_in_trouble_is_a_reason(notifier: Notifier) -> None:
     notifier.begin()
     notifier.troubles.append("The part `live` has ended; only a restart brings it back.")
     assert notifier.reasons() == notifier.troubles
+
+
+def test_a_provider_that_asks_for_a_long_pause_is_told(clock: FakeClock, logger: FakeLogger) -> None:
+    notifier = Notifier(clock, logger)
+    notifier.begin()
+    for seconds, told in ((60.0, []), (61.0, [PAUSED])):
+        until = datetime(2026, 1, 2, 13, 0, 5, tzinfo=UTC)
+        notifier.figures["circuit"] = {"state": "closed", "paused_until": until}
+        notifier.figures["paused_seconds"] = seconds
+        notifier.look()
+        assert notifier.readiness.check()["reasons"] == told

@@ -238,3 +238,37 @@ def test_doubts_and_broken_records_are_told(redis: RedisClient) -> None:
         f"2 mails are {SPARED}",
         "1 mail is left as given up, because the record cannot be read.",
     ]
+
+
+def test_an_id_that_there_is_not_is_told(
+    redis: RedisClient, environ: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command said that nothing fits, and ended as if all was well."""
+    dead = dead_delivery(redis)
+    assert run(["replay", "0" * 32], environ) == 1
+    assert f"there is no delivery {'0' * 32};" in capsys.readouterr().err
+    assert run(["replay", dead["delivery_id"], "--domain", "digits"], environ) == 1
+    assert "does not fit what else was asked for" in capsys.readouterr().err
+    assert run(["replay", dead["delivery_id"]], environ) == 0
+    assert run(["replay", dead["delivery_id"]], environ) == 1
+    assert capsys.readouterr().err.endswith("was not given up: it is waiting.\n")
+
+
+def test_a_named_one_whose_record_cannot_be_read_is_told(
+    redis: RedisClient, environ: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    dead = dead_delivery(redis)
+    redis.hset(f"notify:delivery:{dead['delivery_id']}", {"run": "x"})
+    assert run(["replay", dead["delivery_id"]], environ) == 1
+    told = capsys.readouterr()
+    assert "1 mail is left as given up, because the record cannot be read." in told.out
+    assert told.err == ""
+
+
+def test_a_provider_that_wants_to_be_left_alone_is_told(
+    redis: RedisClient, environ: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    dead = dead_delivery(redis)
+    Circuit(redis, "maildir", SystemClock()).pause(timedelta(minutes=50))
+    assert run(["replay", dead["delivery_id"]], environ) == 0
+    assert "The provider maildir has asked to be left alone until " in capsys.readouterr().out

@@ -34,7 +34,7 @@ from platform_notify.providers.secret import Secret
 from platform_notify.testing import MailtrapServer, SmtpServer
 from platform_notify.unsubscribe import UnsubscribeTokens
 from platform_workers.redis import RedisClient
-from platform_workers.testing import EmbeddedRedis, FakeLogger
+from platform_workers.testing import EmbeddedRedis, FakeClock, FakeLogger
 from typing_extensions import override
 
 from notifier import service as service_module
@@ -390,7 +390,7 @@ def test_a_provider_that_hangs_does_not_hold_up_the_stop_and_its_mail_comes_back
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_part_that_has_ended_makes_the_notifier_ill(logger: FakeLogger) -> None:
     stopping = threading.Event()
-    outage = Outage(logger)
+    outage = Outage(logger, FakeClock())
 
     class Ends(BaseException):
         """No loop's frame holds this."""

@@ -23,6 +23,7 @@ FIGURES: Figures = {
     "dead": 0,
     "overdue_seconds": 0.0,
     "circuit": {"state": "closed"},
+    "paused_seconds": 0.0,
     "groups": {TURKIC: {"pending": 0, "lag": 5000, "last_delivered_id": "1-0"}},
 }
 

@@ -4,6 +4,7 @@ Each method returns a usable value even for a wrong setting, so that reading goe
 fault. No fault quotes a setting's value: it may be a secret. An empty setting counts as one that is not set.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final, TypeVar
 from urllib.parse import SplitResult, urlsplit
@@ -14,6 +15,7 @@ from platform_core.notifications import validate_email
 
 WordT = TypeVar("WordT", bound=str)
 
+_INTEGER: Final = re.compile(r"[+-]?[0-9]{1,18}")
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 # These name a file or nothing, so their URLs have no host.
@@ -49,11 +51,11 @@ class SettingsReader:
         text = self.text(name, None if default is None else str(default))
         if not text:
             return 0
-        try:
-            value = int(text)
-        except ValueError:
+        # `int` would take more, such as 1_000 and the digits of other scripts: slips, not what was meant.
+        if _INTEGER.fullmatch(text) is None:
             self.fault(f"{name} must be an integer")
             return 0
+        value = int(text)
         if minimum is not None and value < minimum:
             self.fault(f"{name} must be at least {minimum}")
         if maximum is not None and value > maximum:

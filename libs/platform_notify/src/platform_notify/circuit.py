@@ -6,7 +6,7 @@ must keep to them.
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Literal, NotRequired, TypeAlias, TypedDict
 
@@ -17,6 +17,9 @@ from platform_workers.redis import RedisClient
 
 from platform_notify.providers.base import SendResult
 from platform_notify.retry import GIVE_UP_AFTER, MAX_RETRY_AFTER, wait_asked
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLIS_DIGITS: Final = 14
 
 SCRIPTS: Final = Path(__file__).parent / "scripts"
 
@@ -43,12 +46,14 @@ class CircuitState(TypedDict):
         opened_at: since when it is open.
         why: what the provider said when it refused the account.
         closed_at: when it was closed, if that was lately.
+        paused_until: until when the provider asked to be left alone; absent if it did not, or that is over.
     """
 
     state: Literal["open", "closed"]
     opened_at: NotRequired[datetime]
     why: NotRequired[str]
     closed_at: NotRequired[datetime]
+    paused_until: NotRequired[datetime]
 
 
 def decide_circuit(results: Sequence[SendResult]) -> CircuitChange:
@@ -150,7 +155,19 @@ class Circuit:
         """
         fields = self._redis.hgetall(circuit_key(self._provider))
         record: JsonObject = {"state": "closed", **fields}
-        return convert_as(record, CircuitState, "circuit")
+        state = convert_as(record, CircuitState, "circuit")
+        paused_until = self._paused_until()
+        if paused_until is not None:
+            state["paused_until"] = paused_until
+        return state
+
+    def _paused_until(self) -> datetime | None:
+        text = self._redis.get(pause_key(self._provider)) or ""
+        # Anything else was written by hand, and no claim keeps to it.
+        if not (text.isascii() and text.isdigit() and len(text) <= _MILLIS_DIGITS):
+            return None
+        until = _EPOCH + timedelta(milliseconds=int(text))
+        return until if until > self._clock.now() else None
 
 
 def milliseconds(duration: timedelta) -> int:

@@ -6,18 +6,21 @@
     notify:job:<domain>:<job id>    the deliveries of a job, by when they were made (ms)
     notify:digest:<id>              what was gathered into a digest, oldest first; expires with its record
     notify:storm:<hash>             how much a recipient gets at this moment; see `digests`
+    notify:stray:<id>               what was found under a record's key and was no hash
 
 The queue belongs to the channel and not to the provider: what waited while the provider was exchanged goes
 out through the new one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, NotRequired, TypeAlias, TypedDict
 
 from platform_core.clock import Clock, to_iso, to_millis
+from platform_core.errors import DecodeError
 from platform_core.job_events import JobDomain
 from platform_core.json_values import JsonValue, encode_json
+from platform_workers.errors import RedisCommandError
 from platform_workers.lua_scripts import load_script
 from platform_workers.redis import RedisClient
 
@@ -55,6 +58,7 @@ The second must not be longer than the first, or an outcome read once more could
 
 RECORD_PREFIX: Final = "notify:delivery:"
 _JOB_PREFIX: Final = "notify:job:"
+_STRAY_PREFIX: Final = "notify:stray:"
 
 _ADD = load_script(SCRIPTS, "storm_judgement", "delivery_add")
 _CLAIM = load_script(SCRIPTS, "token_bucket", "deliveries_claim")
@@ -98,6 +102,27 @@ class Settlement(TypedDict):
     detail: NotRequired[str]
     template_version: NotRequired[str]
     left_out: NotRequired[Sequence[LeftOut]]
+
+
+class UnreadableRecord(TypedDict):
+    """A delivery whose record cannot be read; `fault` says why, never with a value out of it."""
+
+    delivery_id: str
+    fault: str
+
+
+class JobStory(TypedDict):
+    """What is recorded about a job's mails.
+
+    Attributes:
+        deliveries: the job's, oldest first.
+        digests: those that tell of some of them, by their ids; one that has expired is left out.
+        unreadable: deliveries of the job, and digests, that cannot be read.
+    """
+
+    deliveries: list[Delivery]
+    digests: dict[str, Delivery]
+    unreadable: list[UnreadableRecord]
 
 
 class QueueSizes(TypedDict):
@@ -180,7 +205,7 @@ class DeliveryStore:
                 "args": [
                     str(to_millis(now)), to_iso(now), str(milliseconds(lease)), str(limit), token, provider,
                     str(milliseconds(PROBE_PAUSE)), RECORD_PREFIX, *pace, LIST_PREFIX, str(MAX_TOLD),
-                    to_iso(now + lease), str(MAX_WORK),
+                    to_iso(now + lease), str(MAX_WORK), _STRAY_PREFIX, self._retention_ms(),
                 ],
             }
         )  # fmt: skip
@@ -250,8 +275,23 @@ class DeliveryStore:
         Raises:
             DecodeError: its record is malformed.
         """
-        fields = self._redis.hgetall(RECORD_PREFIX + delivery_id)
+        try:
+            fields = self._redis.hgetall(RECORD_PREFIX + delivery_id)
+        except RedisCommandError as error:
+            if "WRONGTYPE" not in str(error):
+                raise
+            raise DecodeError("delivery", "hash", "key of another type") from None
         return decode_delivery(fields) if fields else None
+
+    def story_of_job(self, domain: JobDomain, job_id: str) -> JobStory:
+        """Return all that is recorded about a job's mails; one record that cannot be read hides no other."""
+        story: JobStory = {"deliveries": [], "digests": {}, "unreadable": []}
+        names = self._redis.zrange(job_deliveries_key(domain, job_id), 0, -1)
+        story["deliveries"] = [*self._readable(names, story["unreadable"])]
+        of_digests = {delivery["digest"] for delivery in story["deliveries"] if "digest" in delivery}
+        for digest in self._readable(sorted(of_digests), story["unreadable"]):
+            story["digests"][digest["delivery_id"]] = digest
+        return story
 
     def of_job(self, domain: JobDomain, job_id: str) -> list[Delivery]:
         """Return a job's deliveries, oldest first.
@@ -271,6 +311,16 @@ class DeliveryStore:
         names = {delivery["digest"] for delivery in deliveries if "digest" in delivery}
         found = {name: self.find(name) for name in sorted(names)}
         return {name: digest for name, digest in found.items() if digest is not None}
+
+    def _readable(self, names: Sequence[str], unreadable: list[UnreadableRecord]) -> Iterator[Delivery]:
+        for name in names:
+            try:
+                delivery = self.find(name)
+            except DecodeError as error:
+                unreadable.append({"delivery_id": name, "fault": str(error)})
+            else:
+                if delivery is not None:
+                    yield delivery
 
     def sizes(self, channel: str) -> QueueSizes:
         """Return how many deliveries of a channel wait and how many were given up."""

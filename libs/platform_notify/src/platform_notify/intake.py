@@ -5,14 +5,16 @@ outcome, and its record is made only if there is none, so the second one changes
 """
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final, Literal, NotRequired, TypeAlias, TypedDict
 from urllib.parse import quote
 
 from platform_core.clock import Clock
+from platform_core.errors import DecodeError
 from platform_core.job_events import JobCompletedV1, JobFailedV1, is_completed
 from platform_core.logging import Logger
 from platform_workers.event_messages import Heard
+from platform_workers.job_store import parse_datetime_field
 from platform_workers.redis import RedisClient
 
 from platform_notify.decision import Decision, Layer, SkipReason, decide, skip
@@ -22,6 +24,7 @@ from platform_notify.digests import NO_DIGESTS, DigestPolicy, gathering_rule
 from platform_notify.intent import (
     IntentError,
     JobSnapshot,
+    is_user_id,
     load_preferences,
     load_snapshot,
     read_intent,
@@ -164,19 +167,20 @@ class Intake:
     def _decide(
         self, event: Outcome, ended_at: datetime, snapshot: JobSnapshot | None
     ) -> tuple[Decision, str | None]:
-        """Decide, and say whose preferences counted; None where nobody could tell."""
-        user_id: str | None = None
+        """Decide, and say whose preferences counted; None where nobody could tell, or nobody can have any."""
+        subscriber: str | None = None
         if self._clock.now() - ended_at > self._config["max_age"]:
-            return skip("too_old", "platform"), user_id
+            return skip("too_old", "platform"), None
         if snapshot is None:
-            return skip("job_not_found", "job"), user_id
+            return skip("job_not_found", "job"), None
         try:
             intent = read_intent(snapshot)
             user_id = subscriber_of(intent, event["user_id"])
+            subscriber = user_id if is_user_id(user_id) else None
             preferences = load_preferences(self._redis, user_id)
         except IntentError as error:
             layer: Layer = "preferences" if error.reason == "invalid_preferences" else "job"
-            return skip(error.reason, layer, detail=error.detail), user_id
+            return skip(error.reason, layer, detail=error.detail), subscriber
         decision = decide(
             job_event_of(event),
             domain=event["domain"],
@@ -184,7 +188,7 @@ class Intake:
             preferences=preferences,
             provider_configured=self._config["provider_configured"],
         )
-        return decision, user_id
+        return decision, subscriber
 
     def _delivery(
         self, event: Outcome, run: int, ended_at: datetime, snapshot: JobSnapshot | None, decision: Decision
@@ -252,10 +256,9 @@ def _shows(snapshot: JobSnapshot, event: Outcome) -> bool:
 def _moment(text: str | None) -> datetime | None:
     """Read an ISO 8601 moment; None where there is none, or none that can be told from others."""
     try:
-        moment = datetime.fromisoformat(text or "")
-    except ValueError:
+        return parse_datetime_field({"moment": text or ""}, "moment")
+    except DecodeError:
         return None
-    return None if moment.utcoffset() is None else moment.astimezone(UTC)
 
 
 def _kept(text: str | None) -> str | None:

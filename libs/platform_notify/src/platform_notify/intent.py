@@ -20,6 +20,7 @@ from platform_core.notifications import (
     decode_notifications,
     decode_preferences,
     preferences_key,
+    validate_user_id,
 )
 from platform_workers.errors import RedisCommandError
 from platform_workers.redis import RedisClient
@@ -27,6 +28,7 @@ from platform_workers.redis import RedisClient
 RECORD_FIELDS: Final = (
     "status",
     "run",
+    "transition_id",
     "user_id",
     "context",
     "notifications",
@@ -107,7 +109,8 @@ def load_snapshot(redis: RedisClient, domain: JobDomain, job_id: str) -> JobSnap
         return None
     run = fields.get("run", "")
     return {
-        "ours": bool(run),
+        # A foreign record may have a field `run` of its own; only the platform's script leaves the other one.
+        "ours": "transition_id" in fields and _RUN.fullmatch(run) is not None,
         "run": int(run) if _RUN.fullmatch(run) else 1,
         "status": fields.get("status", ""),
         "fields": fields,
@@ -158,6 +161,19 @@ def subscriber_of(intent: JobIntent, event_user_id: int) -> str:
     preferences stored under the number do not count for a job whose context says otherwise.
     """
     return intent["context"].get("user_id", str(event_user_id))
+
+
+def is_user_id(text: str) -> bool:
+    """Tell whether a user of this name can store preferences, and so can unsubscribe; see `validate_user_id`.
+
+    A context may name anything. One that names no such user gets its mails, for nothing else is asked of it,
+    but the name is not kept with them: it may be a megabyte long, and its link to unsubscribe would not work.
+    """
+    try:
+        validate_user_id(text, "user_id")
+    except DecodeError:
+        return False
+    return True
 
 
 class StoredPreferences(TypedDict):

@@ -7,7 +7,7 @@ has it, also over an outage of Redis, so that a mail that was taken is not sent 
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Final, NotRequired, Protocol, TypedDict
+from typing import Final, Literal, NotRequired, Protocol, TypedDict
 
 from platform_core.clock import Clock
 from platform_core.logging import LogField, Logger
@@ -88,6 +88,20 @@ class BatchReport(TypedDict):
     seconds: float
 
 
+class UnsentReport(TypedDict):
+    """A delivery that ended without an attempt.
+
+    Attributes:
+        state: `skipped`, because it is not wanted any more, or `dead`, because its record cannot be read.
+        reason: why it was skipped; else empty.
+        gathered: how many outcomes a digest would have told of; 0 if it is no digest.
+    """
+
+    state: Literal["skipped", "dead"]
+    reason: str
+    gathered: int
+
+
 class SendObserver(Protocol):
     """Who counts what is sent."""
 
@@ -96,6 +110,9 @@ class SendObserver(Protocol):
 
     def attempt_recorded(self, report: AttemptReport) -> None:
         """What became of one delivery is in Redis."""
+
+    def ended_unsent(self, report: UnsentReport) -> None:
+        """One delivery has ended without an attempt, and that is in Redis."""
 
 
 class Round(TypedDict):
@@ -332,20 +349,14 @@ class Sender:
         settlements += [settle_unreadable(lost) for lost in answered["unreadable"]]
         kept = self._store.settle(self._config["channel"], answered["token"], settlements)
         self._answered = None
-        for one, is_kept in zip(answered["tried"], kept, strict=False):
-            self._report(one, is_kept=is_kept)
+        # In the order of the settlements.
+        is_kept = iter(kept)
+        for one in answered["tried"]:
+            self._report(one, is_kept=next(is_kept))
         for stopped in answered["stopped"]:
-            self._logger.info(
-                "notifier.delivery_skipped",
-                domain=stopped["delivery"]["domain"],
-                job_id=stopped["delivery"]["job_id"],
-                delivery_id=stopped["delivery"]["delivery_id"],
-                **stopped["stop"],
-            )
+            self._report_stopped(stopped, is_kept=next(is_kept))
         for lost in answered["unreadable"]:
-            self._logger.error(
-                "notifier.delivery_unreadable", delivery_id=lost["delivery_id"], fault=lost["fault"]
-            )
+            self._report_unreadable(lost, is_kept=next(is_kept))
 
     def _tell_circuit(self, results: list[SendResult], *, is_probe: bool) -> None:
         change = decide_circuit(results)
@@ -398,6 +409,28 @@ class Sender:
                 "gathered": delivery.get("gathered", 0),
             }
         )
+
+    def _report_stopped(self, stopped: _Stopped, *, is_kept: bool) -> None:
+        delivery, stop = stopped["delivery"], stopped["stop"]
+        fields: dict[str, LogField] = {
+            "domain": delivery["domain"],
+            "job_id": delivery["job_id"],
+            "delivery_id": delivery["delivery_id"],
+        }
+        if not is_kept:
+            self._logger.warning("notifier.delivery_claim_lost", **fields)
+            return
+        self._logger.info("notifier.delivery_skipped", **fields, **stop)
+        outcomes = delivery.get("gathered", 0)
+        self._observer.ended_unsent({"state": "skipped", "reason": stop["reason"], "gathered": outcomes})
+
+    def _report_unreadable(self, lost: Unreadable, *, is_kept: bool) -> None:
+        fields: dict[str, LogField] = {"delivery_id": lost["delivery_id"], "fault": lost["fault"]}
+        if not is_kept:
+            self._logger.warning("notifier.delivery_claim_lost", **fields)
+            return
+        self._logger.error("notifier.delivery_unreadable", **fields)
+        self._observer.ended_unsent({"state": "dead", "reason": "", "gathered": 0})
 
 
 def _stopped_among(wanted: Sequence[Wanted]) -> Iterator[_Stopped]:

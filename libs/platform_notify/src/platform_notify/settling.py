@@ -100,7 +100,7 @@ def counted_from(delivery: Delivery, claim: Claim, now: datetime) -> datetime:
 
 def settle_stopped(delivery: Delivery, stop: Stop) -> Settlement:
     """Return what is recorded about a delivery that is not sent after all."""
-    return {
+    settlement: Settlement = {
         "delivery_id": delivery["delivery_id"],
         "domain": delivery["domain"],
         "job_id": delivery["job_id"],
@@ -110,6 +110,10 @@ def settle_stopped(delivery: Delivery, stop: Stop) -> Settlement:
         "layer": stop["layer"],
         "detail": stop["detail"],
     }
+    if "unsure" in delivery:
+        # It may have left before the user opted out.
+        settlement["unsure"] = delivery["unsure"]
+    return settlement
 
 
 def settle_unreadable(lost: Unreadable) -> Settlement:

@@ -28,7 +28,7 @@ from platform_workers.finished_jobs import FinishedJob, finished_since
 from platform_workers.log_gaps import SWEEP_MARGIN_MS, LogGap, find_gap, is_covered
 from platform_workers.lua_scripts import SCRIPTS, load_script
 from platform_workers.redis import RedisClient
-from platform_workers.redis.replies import GroupReader, GroupState, StreamEntry, bytes_of
+from platform_workers.redis.replies import GroupState, StreamEntry, bytes_of
 
 LOG_START: Final = "0-0"
 
@@ -36,6 +36,7 @@ READ_BYTES: Final = 4 * 1024 * 1024
 """About how many bytes of a log are read at once. Only a single entry may be longer."""
 
 _LOG_ROOM: Final = load_script(SCRIPTS, "stream_facts", "log_room")
+_LOG_FORGET: Final = load_script(SCRIPTS, "stream_facts", "log_forget")
 _NEW: Final = "new"
 
 T = TypeVar("T")
@@ -76,6 +77,10 @@ class EventLog:
         idle: waits that many seconds when no domain has a log yet; `Event().wait`, so that a stop ends it.
         domains: whose logs; empty for every domain that has a job.
         limit: at most this many entries of a log at once; fewer where they are long (`READ_BYTES`).
+
+    Attributes:
+        strangers: keys that should be logs and hold something else, as `gaps` found it last. They are left
+            out, so that one of them does not keep the other domains' logs from being read.
     """
 
     def __init__(
@@ -96,6 +101,7 @@ class EventLog:
         self._limit = limit
         self._grouped: set[str] = set()
         self._swept: dict[str, str] = {}
+        self.strangers: tuple[str, ...] = ()
 
     def next(self, timeout: float) -> list[LogEntry]:
         """Wait up to `timeout` seconds for entries that no reader of the group has had; oldest first."""
@@ -141,12 +147,20 @@ class EventLog:
         Ask before every `next` and `unfinished`: both move the group on, and what was missing is then no
         longer known. What `missed` gives for a gap is to be handled first, and `swept` is to be told.
         """
-        found = [find_gap(self._redis, log, domain, self._group) for log, domain in self._logs().items()]
-        return [
-            gap
-            for gap in found
-            if gap is not None and not is_covered(gap, self._swept.get(gap["stream"], LOG_START))
-        ]
+        found: list[LogGap] = []
+        strangers: list[str] = []
+        for log, domain in self._known_logs().items():
+            try:
+                gap = find_gap(self._redis, log, domain, self._group)
+            except RedisCommandError as error:
+                if "WRONGTYPE" not in str(error):
+                    raise
+                strangers.append(log)
+            else:
+                if gap is not None and not is_covered(gap, self._swept.get(log, LOG_START)):
+                    found.append(gap)
+        self.strangers = tuple(strangers)
+        return found
 
     def missed(self, gap: LogGap) -> Iterator[list[LogEntry]]:
         """Return the outcomes that a gap has taken out of the log, page by page, out of the job store.
@@ -180,17 +194,17 @@ class EventLog:
 
         A reader that ends without this leaves its name behind; `forget_readers` clears such names.
         """
-        self._forget(lambda reader: reader["name"] == self._consumer)
+        self._forget(self._consumer, 0)
 
     def forget_readers(self, *, idle_seconds: float) -> None:
         """Take off the groups who has nothing unfinished and has not read for this long."""
-        self._forget(lambda reader: reader["idle_ms"] >= idle_seconds * 1000)
+        self._forget("", int(idle_seconds * 1000))
 
-    def _forget(self, wanted: Callable[[GroupReader], bool]) -> None:
+    def _forget(self, name: str, idle_ms: int) -> None:
         for log in self._logs():
-            for reader in self._redis.xgroup_readers(log, self._group):
-                if reader["pending"] == 0 and wanted(reader):
-                    self._redis.xgroup_forget(log, self._group, reader["name"])
+            self._redis.run_script(
+                {"script": _LOG_FORGET, "keys": [log], "args": [self._group, name, str(idle_ms)]}
+            )
 
     def _take_over(self, log: str, position: str, min_idle_ms: int) -> tuple[str, list[StreamEntry]]:
         return self._redis.xautoclaim(
@@ -215,6 +229,9 @@ class EventLog:
 
     def _logs(self) -> dict[str, JobDomain]:
         """Return the logs to read, by key."""
+        return {log: domain for log, domain in self._known_logs().items() if log not in self.strangers}
+
+    def _known_logs(self) -> dict[str, JobDomain]:
         if self._domains:
             return {default_events_log(domain): domain for domain in self._domains}
         return known_domains(self._redis)

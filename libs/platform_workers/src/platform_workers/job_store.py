@@ -6,7 +6,7 @@ in `platform_workers.job_record_store`.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, Generic, Literal, Protocol, TypeVar
 
 from platform_core.clock import Clock, SystemClock, to_millis
@@ -87,19 +87,20 @@ def parse_int_field(raw: Mapping[str, str], field: str) -> int:
 
 
 def parse_datetime_field(raw: Mapping[str, str], field: str) -> datetime:
-    """Return a point in time.
+    """Return a point in time, in UTC.
 
     Raises:
-        DecodeError: The field is missing, not ISO 8601, or has no offset.
+        DecodeError: The field is missing, not ISO 8601, has no offset, or is none in UTC (before the
+            year 1 or after 9999).
     """
     text = required_str(raw, field)
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        if moment.utcoffset() is None:
+            raise DecodeError(field, "ISO 8601 time with offset", "time without offset")
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise DecodeError(field, "ISO 8601 time with offset", "str") from None
-    if moment.tzinfo is None:
-        raise DecodeError(field, "ISO 8601 time with offset", "time without offset")
-    return moment
 
 
 _JOB_ID: Final = PayloadCodec(JobId)

@@ -29,7 +29,7 @@ from platform_notify.undecodable_store import (
 from notifier.doctor import examine, tell_fault
 from notifier.explain import explain_job
 from notifier.kept_messages import tell_kept, tell_kept_as_json, tell_published
-from notifier.replay import ReplayOptions, tell_dead, tell_replay, wish_of
+from notifier.replay import ReplayOptions, tell_dead, tell_replay, why_not_replayed, wish_of
 from notifier.settings import (
     MAIL_PROVIDERS,
     NotifierSettings,
@@ -184,13 +184,12 @@ def _explain(settings: OperatorSettings, name: str, job_id: str) -> int:
     domain = job_domain(name)
     redis, clock = connect_redis(settings["redis_url"]), SystemClock()
     store = DeliveryStore(redis, clock)
-    deliveries = store.of_job(domain, job_id)
-    digests = store.digests_of(deliveries)
+    story = store.story_of_job(domain, job_id)
     job = load_snapshot(redis, domain, job_id)
     circuit = Circuit(redis, settings["provider"], clock).state()
-    for line in explain_job(domain, job_id, deliveries, job, circuit, digests):
+    for line in explain_job(domain, job_id, story, job, circuit):
         sys.stdout.write(f"{line}\n")
-    return 0 if deliveries or job is not None else EXIT_FAULT
+    return 0 if story["deliveries"] or story["unreadable"] or job is not None else EXIT_FAULT
 
 
 def _replay_or_list(options: _Options, environ: Mapping[str, str]) -> int:
@@ -215,10 +214,15 @@ def _replay(settings: OperatorSettings, options: ReplayOptions) -> int:
     # What is due by this machine's clock alone might be due for the notifiers only much later.
     clock = make_clock(redis)
     circuit = Circuit(redis, settings["provider"], clock).state()
-    report = replay_dead(DeliveryStore(redis, clock), EMAIL, wish_of(options))
+    store = DeliveryStore(redis, clock)
+    report = replay_dead(store, EMAIL, wish_of(options))
     for line in tell_replay(report, settings["provider"], circuit):
         sys.stdout.write(f"{line}\n")
-    return 0
+    if options["delivery"] is None or report["replayed"]:
+        return 0
+    if not report["unreadable"]:
+        sys.stderr.write(f"notifier: {why_not_replayed(options['delivery'], store)}\n")
+    return EXIT_FAULT
 
 
 def _list_dead(settings: OperatorSettings, options: ReplayOptions) -> int:

@@ -13,6 +13,7 @@ from platform_core.job_events import JobDomain
 from platform_notify.circuit import CircuitState
 from platform_notify.decision import SKIP_WORDS, Layer
 from platform_notify.deliveries import MAX_ATTEMPT_NOTES, AttemptNote, Delivery, ReplayNote
+from platform_notify.delivery_store import JobStory
 from platform_notify.intent import KNOWN_CHANNELS, JobSnapshot, only_unknown_channels
 from platform_notify.providers.base import ErrorClass
 from platform_notify.retry import GIVE_UP_AFTER
@@ -44,29 +45,33 @@ _ENDS: Final = frozenset({"completed", "failed", "cancelled"})
 def explain_job(
     domain: JobDomain,
     job_id: str,
-    deliveries: list[Delivery],
+    story: JobStory,
     job: JobSnapshot | None,
     circuit: CircuitState,
-    digests: Mapping[str, Delivery],
 ) -> Iterator[str]:
     """Tell line by line what became of the mails about a job.
 
     Args:
         domain: the job's domain.
         job_id: the job.
-        deliveries: all of them, oldest first.
+        story: what is recorded about its mails.
         job: the job's record; None if there is none.
         circuit: that of the provider the settings name.
-        digests: those that tell of some of the deliveries, by their ids.
     """
-    if not deliveries:
+    deliveries, unreadable = story["deliveries"], story["unreadable"]
+    if not deliveries and not unreadable:
         yield f"Nothing is recorded about mails for job {job_id} of {domain}."
         yield _why_nothing(job)
         return
     yield f"Job {job_id} of {domain}:"
     for delivery in deliveries:
         yield ""
-        yield from explain_delivery(delivery, circuit, digests.get(delivery.get("digest", "")), job)
+        digest = story["digests"].get(delivery.get("digest", ""))
+        yield from explain_delivery(delivery, circuit, digest, job)
+    for record in unreadable:
+        yield ""
+        yield f"The record of delivery {record['delivery_id']} cannot be read: {record['fault']}."
+        yield "  Somebody changed it by hand, or a newer notifier wrote it."
 
 
 def explain_delivery(
@@ -113,7 +118,7 @@ def _told_in_digest(delivery: Delivery, digest: Delivery | None, circuit: Circui
     yield "Many mails would have gone to this address at once, so it was gathered with others."
     if digest is None:
         # Records of the same age, but one may have been removed by hand.
-        yield f"They are told in the digest {delivery.get('digest')}, of which there is no record any more."
+        yield f"They are told in the digest {delivery.get('digest')}, of which there is no record to be read."
         yield f"This one counts as {delivery['state']}."
         return
     told = digest.get("gathered", 0) - digest.get("left_out", 0)
@@ -169,7 +174,11 @@ def _standing(delivery: Delivery, circuit: CircuitState, job: JobSnapshot | None
         case "skipped":
             reason = SKIP_WORDS[delivery["reason"]] if "reason" in delivery else "nobody knows why"
             detail = f" ({delivery['detail']})" if delivery["detail"] else ""
-            yield f"Not sent, because {reason}{detail}."
+            if "unsure" in delivery:
+                yield f"Not sent again, because {reason}{detail}."
+                yield "An attempt before that may have delivered it, although nobody could say so."
+            else:
+                yield f"Not sent, because {reason}{detail}."
             if delivery.get("reason") == "not_requested" and job is not None:
                 yield from _named_in_vain(only_unknown_channels(job))
             yield "Nothing more happens; a mail that was not wanted cannot be replayed."
@@ -196,6 +205,11 @@ def _waiting(delivery: Delivery, circuit: CircuitState) -> Iterator[str]:
         why = circuit.get("why", "no reason given")
         yield f"Not sent yet. The provider refuses the account{since}: {why}"
         yield "It waits until the account is mended, however long that takes. One mail a minute tries."
+    elif "paused_until" in circuit and circuit["paused_until"] > due_at:
+        yield (
+            "Not sent yet. The provider has asked to be left alone; the next attempt is due when that is"
+            f" over, at {utc(circuit['paused_until'])}."
+        )
     elif "held_until" in delivery and "first_attempt_at" not in delivery:
         yield (
             "Not sent yet. A mail of this kind went to this address just before, so it waits for others"

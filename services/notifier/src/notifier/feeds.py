@@ -32,6 +32,7 @@ MAX_TRIES: Final = 60
 """So often a message that can be neither handled nor put aside is tried again; the loop pauses up to 1 s."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_MS: Final = 253_402_300_799_000  # the year 9999
 
 # Bound to a name of its own: one entry that nobody can handle must not keep the others back.
 _ANYTHING: type[Exception] = Exception
@@ -111,6 +112,8 @@ class LogFeed:
         self._intake = intake
         self._tally = tally
         self._clock = clock
+        self._logger = logger
+        self._strangers: tuple[str, ...] = ()
         self._faulty = FaultyEntries(clock=clock, logger=logger)
         self._sweep = LogSweep(log=log, take=self._fault_in, put_aside=tally.put_aside, logger=logger)
         self._took_over_at: float | None = None
@@ -123,7 +126,9 @@ class LogFeed:
         A page at a time, so that a stop does not wait for all of them.
         """
         try:
-            if not self._sweep.take_page():
+            has_swept = self._sweep.take_page()
+            self._tell_strangers()
+            if not has_swept:
                 self._take(self._log.next(0.0 if self._take_over_page() else WAIT_SECONDS))
         except RedisUnavailableError:
             # This one's own entries may be unfinished now; the next step takes everything again.
@@ -133,11 +138,22 @@ class LogFeed:
 
     def troubles(self) -> list[str]:
         """Say what keeps it from reading, if anything does."""
-        return self._sweep.troubles()
+        strangers = [
+            f"The key {log} is no event log, so its domain is heard live at best." for log in self._strangers
+        ]
+        return [*strangers, *self._sweep.troubles()]
 
     def close(self) -> None:
         """Leave the group."""
         self._log.leave()
+
+    def _tell_strangers(self) -> None:
+        """Tell of keys that should be logs and are none, when they come up."""
+        found = self._log.strangers
+        for log in found:
+            if log not in self._strangers:
+                self._logger.error("notifier.log_is_none", log=log)
+        self._strangers = found
 
     def _take_over_page(self) -> bool:
         """Take in a page of what was left unfinished, if it is time to; True if there may be more."""
@@ -185,5 +201,5 @@ class LogFeed:
 
 
 def _time_of(entry: LogEntry) -> datetime:
-    """Return when an entry was appended; its id begins with the milliseconds."""
-    return _EPOCH + timedelta(milliseconds=int(entry["entry_id"].partition("-")[0]))
+    """Return when an entry was appended; its id begins with the milliseconds, and may be made up."""
+    return _EPOCH + timedelta(milliseconds=min(int(entry["entry_id"].partition("-")[0]), _LAST_MS))

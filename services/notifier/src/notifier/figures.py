@@ -20,6 +20,7 @@ class Figures(TypedDict):
         dead: deliveries that were given up.
         overdue_seconds: for how long the first of the waiting ones is due; 0 if none is.
         circuit: that of the provider.
+        paused_seconds: for how long the provider still wants to be left alone; 0 if it does not.
         groups: how far the log of each domain is read.
     """
 
@@ -29,6 +30,7 @@ class Figures(TypedDict):
     dead: int
     overdue_seconds: float
     circuit: CircuitState
+    paused_seconds: float
     groups: Mapping[JobDomain, GroupState]
 
 
@@ -57,12 +59,14 @@ class FigureReader:
         sizes = self._store.sizes(self._channel)
         now = self._clock.now()
         overdue = max(now - sizes.get("oldest_due_at", now), timedelta(0))
+        circuit = self._circuit.state()
         return {
             "channel": self._channel,
             "provider": self._provider,
             "waiting": sizes["waiting"],
             "dead": sizes["dead"],
             "overdue_seconds": overdue.total_seconds(),
-            "circuit": self._circuit.state(),
+            "circuit": circuit,
+            "paused_seconds": (circuit.get("paused_until", now) - now).total_seconds(),
             "groups": self._log.states(),
         }

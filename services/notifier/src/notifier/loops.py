@@ -23,27 +23,44 @@ _ANYTHING: type[Exception] = Exception
 
 
 class Outage:
-    """Tells once that Redis is away and once that it is back, for all loops together."""
+    """Tells once that Redis is away and once that it is back, for all loops together.
 
-    def __init__(self, logger: Logger) -> None:
+    Redis may be away for some and not for others: a full one still answers who only reads.
+    """
+
+    def __init__(self, logger: Logger, clock: Clock) -> None:
         self._logger = logger
+        self._clock = clock
         self._lock = threading.Lock()
-        self._without: set[str] = set()
+        self._without: dict[str, float] = {}
+        self._fault = ""
 
     def begins(self, loop: str, error: RedisUnavailableError) -> None:
-        """A loop got no answer."""
+        """A loop got no answer, or Redis takes nothing from it."""
         with self._lock:
+            self._fault = str(error)
             if not self._without:
-                self._logger.warning("notifier.redis_away", fault=str(error))
-            self._without.add(loop)
+                self._logger.warning("notifier.redis_away", fault=self._fault)
+            self._without.setdefault(loop, self._clock.monotonic())
 
     def ends(self, loop: str) -> None:
         """A loop got an answer."""
         with self._lock:
             if loop in self._without:
-                self._without.remove(loop)
+                del self._without[loop]
                 if not self._without:
                     self._logger.info("notifier.redis_back")
+
+    def troubles(self) -> list[str]:
+        """Say which loops have been without Redis for too long, and what it said last."""
+        with self._lock:
+            now = self._clock.monotonic()
+            long = sorted(loop for loop, since in self._without.items() if now - since > FAILING_SECONDS)
+            if not long:
+                return []
+            longest = max(now - self._without[loop] for loop in long)
+            names = ", ".join(f"`{loop}`" for loop in long)
+            return [f"Without Redis for {longest:.0f} seconds: {names}. It said last: {self._fault}"]
 
 
 class Loop:
@@ -101,7 +118,7 @@ class Loop:
                 self._fault, self._pause, self._failing_since = "", FIRST_PAUSE, None
 
     def troubles(self) -> Iterator[str]:
-        """Say what is wrong with it, if anything is; Redis being away is told by others."""
+        """Say what is wrong with it, if anything is; Redis being away is told by `Outage`."""
         now = self._clock.monotonic()
         hung, failing_since = now - self._began_at, self._failing_since
         if hung > self._patience:

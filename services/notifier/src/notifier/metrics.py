@@ -10,7 +10,7 @@ from typing import Final, Literal, TypeAlias
 from platform_core.errors import PlatformError
 from platform_core.event_families import KnownEventV1
 from platform_notify.intake import Taken
-from platform_notify.sender import AttemptReport, BatchReport
+from platform_notify.sender import AttemptReport, BatchReport, UnsentReport
 from prometheus_client import CollectorRegistry, Counter, Histogram, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily
@@ -56,7 +56,7 @@ class Metrics:
         )
         self._digests = Counter(
             "notifier_digests",
-            "Mails that stand for many, by how they ended: sent, dead.",
+            "Mails that stand for many, by how they ended: sent, dead, skipped.",
             ["state"],
             registry=self._registry,
         )
@@ -177,6 +177,12 @@ class Metrics:
         if report["state"] == "sent":
             self._age_seconds.labels(report["provider"]).observe(report["age_seconds"])
 
+    def ended_unsent(self, report: UnsentReport) -> None:
+        """A delivery has ended without an attempt; see `SendObserver`."""
+        self._deliveries.labels(report["state"], report["reason"]).inc(report["gathered"] or 1)
+        if report["gathered"]:
+            self._digests.labels(report["state"]).inc()
+
     def exposition(self) -> bytes:
         """Return everything in Prometheus' text format."""
         return generate_latest(self._registry)
@@ -230,6 +236,12 @@ def _gauges(figures: Figures) -> list[GaugeMetricFamily]:
         "notifier_circuit_open", "1 while the provider's account is refused.", labels=["provider"]
     )
     circuit.add_metric([figures["provider"]], 1 if figures["circuit"]["state"] == "open" else 0)
+    paused = GaugeMetricFamily(
+        "notifier_provider_paused_seconds",
+        "For how long the provider still wants to be left alone (429); 0 if it does not.",
+        labels=["provider"],
+    )
+    paused.add_metric([figures["provider"]], figures["paused_seconds"])
     lag = GaugeMetricFamily("notifier_log_lag", "Log entries nobody has read yet.", labels=["domain"])
     pending = GaugeMetricFamily(
         "notifier_log_pending", "Log entries that were read and not finished.", labels=["domain"]
@@ -238,4 +250,4 @@ def _gauges(figures: Figures) -> list[GaugeMetricFamily]:
         pending.add_metric([domain], group["pending"])
         if "lag" in group:
             lag.add_metric([domain], group["lag"])
-    return [waiting, dead, overdue, circuit, lag, pending]
+    return [waiting, dead, overdue, circuit, paused, lag, pending]

@@ -14,6 +14,10 @@ LONGEST_SILENCE: Final = 15.0
 """Seconds after which a log that could not be read counts as unread."""
 
 
+LONGEST_PAUSE: Final = 60.0
+"""A provider that asks to be left alone for less (seconds) is well: that is how 429 works."""
+
+
 class ReadinessReport(TypedDict):
     """`ready`, or `not ready` with the reasons, each a sentence."""
 
@@ -29,7 +33,7 @@ class Readiness:
         log: reads the log.
         canary: proves that the channels are heard.
         watch: knows how things stand in Redis.
-        troubles: says which loop has ended, hangs or fails.
+        troubles: says which loop has ended, hangs, fails or is without Redis.
         clock: the present time.
     """
 
@@ -94,3 +98,6 @@ class Readiness:
             since = f" since {circuit['opened_at']:%Y-%m-%d %H:%M} UTC" if "opened_at" in circuit else ""
             why = circuit.get("why", "it gave no reason")
             yield f"The mail provider {figures['provider']} refuses the account{since}: {why}"
+        elif figures["paused_seconds"] > LONGEST_PAUSE and "paused_until" in circuit:
+            until = f"{circuit['paused_until']:%Y-%m-%d %H:%M:%S} UTC"
+            yield f"The mail provider {figures['provider']} has asked to be left alone until {until}."

@@ -6,6 +6,7 @@ from typing import Final, TypedDict
 from platform_core.job_events import job_domain
 from platform_notify.circuit import CircuitState
 from platform_notify.deliveries import Delivery
+from platform_notify.delivery_store import DeliveryStore
 from platform_notify.replay import DeadReport, ReplayReport, ReplayWish
 
 from notifier.explain import utc
@@ -69,6 +70,20 @@ def tell_replay(report: ReplayReport, provider: str, circuit: CircuitState) -> I
     yield from _left(report["refused"], report["unreadable"])
 
 
+def why_not_replayed(delivery_id: str, store: DeliveryStore) -> str:
+    """Say why a delivery that was named was not brought back.
+
+    Raises:
+        DecodeError: its record cannot be read.
+    """
+    delivery = store.find(delivery_id)
+    if delivery is None:
+        return f"there is no delivery {delivery_id}; `notifier explain` and `replay --list` show the ids."
+    if delivery["state"] == "dead":
+        return f"delivery {delivery_id} does not fit what else was asked for."
+    return f"delivery {delivery_id} was not given up: it is {delivery['state']}."
+
+
 def tell_dead(report: DeadReport) -> Iterator[str]:
     """Tell line by line what a replay would bring back and what it would leave; nothing was changed."""
     dead, refused = report["dead"], report["refused"]
@@ -82,6 +97,8 @@ def tell_dead(report: DeadReport) -> Iterator[str]:
 
 
 def _when(provider: str, circuit: CircuitState) -> str:
+    if circuit["state"] == "closed" and "paused_until" in circuit:
+        return f"The provider {provider} has asked to be left alone until {utc(circuit['paused_until'])}."
     if circuit["state"] == "closed":
         return "A running notifier sends within a few seconds."
     since = f" since {utc(circuit['opened_at'])}" if "opened_at" in circuit else ""

@@ -194,7 +194,7 @@ def build_service(settings: NotifierSettings, stopping: threading.Event) -> Serv
         make_sender(settings, outlet, store=store, circuit=circuit, clock=clock, metrics=metrics)
         for _ in range(SENDERS)
     ]
-    outage = Outage(get_logger("notifier"))
+    outage = Outage(get_logger("notifier"), clock)
     steps = {"live": live_feed.step, "log": log_feed.step, "watch": watch.step}
     for number, sender in enumerate(senders, start=1):
         steps[f"send-{number}"] = SendingLoop(sender=sender, clock=clock, wake=wake).step
@@ -213,7 +213,12 @@ def build_service(settings: NotifierSettings, stopping: threading.Event) -> Serv
         ]
     )
     readiness = Readiness(
-        live=live_feed, log=log_feed, canary=canary, watch=watch, troubles=threads.troubles, clock=clock
+        live=live_feed,
+        log=log_feed,
+        canary=canary,
+        watch=watch,
+        troubles=lambda: [*threads.troubles(), *outage.troubles()],
+        clock=clock,
     )
     metrics.show(
         read_figures=watch.figures,

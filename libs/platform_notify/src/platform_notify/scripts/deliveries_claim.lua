@@ -7,11 +7,13 @@
 --   ARGV     now (ms), now (ISO), lease (ms), at most how many, claim token, provider, time between two
 --            probes (ms), prefix of the records' keys, time until a token comes back (ms, "0" for no limit),
 --            tokens of a full bucket, prefix of the digests' lists, at most how many of a digest are told, end of
---            the lease (ISO), at most how much work (mails, and jobs gathered into them)
+--            the lease (ISO), at most how much work (mails, and jobs gathered into them), prefix of what is no
+--            record, retention (ms)
 --   returns  {verdict, when to ask again (ms, "" if nothing waits), when the circuit was closed (ISO, ""),
 --             then for each delivery: id, number of texts, field, value, ...; beside its own fields what its
 --             user has stored about mails (`preferences`), and of a digest what it tells (`item:<n>:...`) and
---             whose jobs are in it (`user:<n>:...`; one without a `name` stands for jobs of nobody known)}
+--             whose jobs are in it (`user:<n>:...`; one without a `name` stands for jobs of nobody known)};
+--             what somebody has broken by hand is claimed as it is, for its reader to find unreadable
 --   verdict  "claimed" | "none"
 --            "probe": the circuit is open, and this one delivery finds out whether the provider is well again
 --   refuses  {"open", next probe (ms), ""}, {"paused", until (ms), ""}, {"limited", until (ms), ""}
@@ -19,16 +21,26 @@ local due_set, circuit, pause = KEYS[1], KEYS[2], KEYS[3]
 local now, now_iso, lease, limit = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local token, provider, probe_pause, prefix = ARGV[5], ARGV[6], tonumber(ARGV[7]), ARGV[8]
 local interval, burst, list_prefix, told = tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11], tonumber(ARGV[12])
-local lease_end, work_left = ARGV[13], tonumber(ARGV[14])
+local lease_end, work_left, stray_prefix, retention = ARGV[13], tonumber(ARGV[14]), ARGV[15], ARGV[16]
+
+-- One thing that was broken by hand must not stop the whole queue: no number counts as 0, no hash as an empty one.
+local function number_of(text)
+  return text and tonumber(text) or 0
+end
+
+local function fields_of(key, ...)
+  local found = redis.pcall('HMGET', key, ...)
+  return found.err and {} or found
+end
 
 local paused_until = redis.call('GET', pause)
-if paused_until and tonumber(paused_until) > now then
+if number_of(paused_until) > now then
   return { 'paused', paused_until, '' }
 end
 local is_open = redis.call('HGET', circuit, 'state') == 'open'
 if is_open then
   local next_probe = redis.call('HGET', circuit, 'next_probe')
-  if tonumber(next_probe) > now then
+  if number_of(next_probe) > now then
     return { 'open', next_probe, '' }
   end
   limit = 1
@@ -37,7 +49,7 @@ end
 -- The record of a digest was removed by hand: what was gathered into it goes out by itself.
 local function release(list)
   for _, member in ipairs(redis.call('LRANGE', list, 0, -1)) do
-    if redis.call('HGET', prefix .. member, 'state') == 'gathered' then
+    if fields_of(prefix .. member, 'state')[1] == 'gathered' then
       redis.call('HSET', prefix .. member, 'state', 'waiting', 'due_at', now_iso)
       redis.call('HDEL', prefix .. member, 'digest')
       redis.call('ZADD', due_set, now, member)
@@ -54,7 +66,7 @@ local function must_wait(id, after)
   if not after or chosen[after] then
     return false
   end
-  local found = redis.call('HMGET', prefix .. after, 'state', 'attempt', 'claim', 'due_at')
+  local found = fields_of(prefix .. after, 'state', 'attempt', 'claim', 'due_at')
   if found[1] ~= 'waiting' or (found[2] and not found[3]) then
     return false
   end
@@ -72,17 +84,34 @@ local function must_wait(id, after)
   return true
 end
 
+-- Return what the choice goes by; nothing if there is no record. A key that is no hash goes out of the way, and an
+-- unreadable record takes its place, so that it can be claimed, settled and found like any other.
+local function order_of(id)
+  local key = prefix .. id
+  local found = redis.pcall('HMGET', key, 'state', 'after', 'gathered')
+  if found.err then
+    redis.call('RENAME', key, stray_prefix .. id)
+    redis.call('PEXPIRE', stray_prefix .. id, retention)
+    redis.call('HSET', key, 'state', 'waiting')
+    return { 'waiting' }
+  end
+  if not found[1] and redis.call('EXISTS', key) == 0 then
+    return nil
+  end
+  return found
+end
+
 -- Choose what is claimed; return the ids in the order in which they are due.
 local function choose()
   local ids = {}
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', due_set, '-inf', now, 'LIMIT', 0, limit)) do
-    local found = redis.call('HMGET', prefix .. id, 'state', 'after', 'gathered')
-    if not found[1] and redis.call('EXISTS', prefix .. id) == 0 then
+    local found = order_of(id)
+    if not found then
       -- Its record was removed by hand: nothing is left to send.
       redis.call('ZREM', due_set, id)
       release(list_prefix .. id)
     elseif not must_wait(id, found[2]) then
-      work_left = work_left - 1 - tonumber(found[3] or '0')
+      work_left = work_left - 1 - number_of(found[3])
       if work_left < 0 and #ids > 0 then
         break
       end
@@ -96,6 +125,14 @@ end
 local function put(flat, name, value)
   flat[#flat + 1] = name
   flat[#flat + 1] = value
+end
+
+-- Count one more; what is no number stays, and makes the record unreadable.
+local function count(record, name, text)
+  local before = tonumber(text or '0')
+  if before then
+    redis.call('HSET', record, name, before + 1)
+  end
 end
 
 -- Add what a user has stored about mails by now (platform_core.notifications.preferences_key).
@@ -120,7 +157,7 @@ local function tell_members(flat, list)
   local members, owners, jobs, order = redis.call('LRANGE', list, 0, -1), {}, {}, {}
   local telling, room = {}, told
   for place, member in ipairs(members) do
-    local found = redis.call('HMGET', prefix .. member, 'subscriber', 'state')
+    local found = fields_of(prefix .. member, 'subscriber', 'state')
     if found[2] then
       local owner = found[1] or ''
       if not jobs[owner] then
@@ -139,7 +176,7 @@ local function tell_members(flat, list)
   for place, member in ipairs(members) do
     if telling[place] then
       number = number + 1
-      put(flat, 'item:' .. number .. ':facts', redis.call('HGET', prefix .. member, 'facts') or '')
+      put(flat, 'item:' .. number .. ':facts', fields_of(prefix .. member, 'facts')[1] or '')
       if owners[place] ~= '' then
         put(flat, 'item:' .. number .. ':subscriber', owners[place])
       end
@@ -161,10 +198,12 @@ local function claim(id)
     'HMGET', record, 'claim', 'interrupted', 'attempt', 'first_attempt_at', 'gathered', 'subscriber')
   if found[1] then
     -- Its last sender never came back, and nobody knows what it had sent.
-    redis.call('HSET', record, 'interrupted', tonumber(found[2] or '0') + 1, 'unsure', 'yes')
+    count(record, 'interrupted', found[2])
+    redis.call('HSET', record, 'unsure', 'yes')
   end
+  count(record, 'attempt', found[3])
   redis.call('HSET', record, 'claim', token, 'provider', provider, 'due_at', lease_end,
-    'attempt', tonumber(found[3] or '0') + 1, 'first_attempt_at', found[4] or now_iso)
+    'first_attempt_at', found[4] or now_iso)
   redis.call('ZADD', due_set, now + lease, id)
   local flat = redis.call('HGETALL', record)
   if found[5] then

@@ -11,7 +11,8 @@
 --            one would make, prefix of the records' keys, prefix of the digests' lists, at most how many in a
 --            digest, how long a storm is remembered (ms), field, value, ...
 --   returns  {"added"}, or {"gathered"}
---   refuses  {"known"}: there is a record; nothing is written
+--   refuses  {"known"}: there is a record, or a skipped one would be the second of its outcome (the log may be read
+--            again when the outcome is too old, or the user has opted out); nothing is written
 local record, due_set, of_job, storm = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local id, now, retention, due = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local window, first, window_end = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
@@ -19,8 +20,20 @@ local new_digest, prefix, list_prefix, most, memory = ARGV[8], ARGV[9], ARGV[10]
 if redis.call('EXISTS', record) == 1 then
   return { 'known' }
 end
+local fields = {}
 for i = 13, #ARGV, 2 do
-  redis.call('HSET', record, ARGV[i], ARGV[i + 1])
+  fields[ARGV[i]] = ARGV[i + 1]
+end
+if due == '' then
+  for _, other in ipairs(redis.call('ZRANGE', of_job, 0, -1)) do
+    local found = redis.pcall('HMGET', prefix .. other, 'run', 'event', 'channel')
+    if not found.err and found[1] == fields.run and found[2] == fields.event and found[3] == fields.channel then
+      return { 'known' }
+    end
+  end
+end
+for name, value in pairs(fields) do
+  redis.call('HSET', record, name, value)
 end
 redis.call('ZADD', of_job, ARGV[2], id)
 redis.call('PEXPIRE', of_job, retention)

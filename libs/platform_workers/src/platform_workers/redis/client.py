@@ -323,11 +323,6 @@ class RedisClient:
             )
         return readers
 
-    def xgroup_forget(self, key: str, group: str, consumer: str) -> None:
-        """Remove a consumer from a group, and with it what it has not acknowledged."""
-        with translated_errors():
-            self._connection.xgroup_delconsumer(key, group, consumer)
-
     # -- scripts ------------------------------------------------------------------------------------
 
     def run_script(self, call: ScriptCall) -> list[str]:
