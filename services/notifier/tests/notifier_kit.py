@@ -37,6 +37,7 @@ from platform_workers.job_record_store import JobRecordStore
 from platform_workers.redis import RedisClient
 from platform_workers.testing import EmbeddedRedis
 from platform_workers.testing.embedded_redis import free_port
+from redis.typing import EncodableT, FieldT
 from typing_extensions import override
 
 ANNA = "anna@example.com"
@@ -119,6 +120,12 @@ def our_job(redis: RedisClient, job_id: str = "j1", *, domain: JobDomain = TURKI
 def complete_job(redis: RedisClient, job_id: str = "j1", *, domain: JobDomain = TURKIC) -> None:
     """Run a job of the platform to its good end."""
     our_job(redis, job_id, domain=domain).publish_completed(result_id="r", result_bytes=5)
+
+
+def add_as(redis: RedisClient, entry_id: str, fields: Mapping[str, str]) -> None:
+    """Append to the log of `turkic` under an id of one's own, which says when."""
+    exact: dict[FieldT, EncodableT] = dict(fields.items())
+    redis.connection.xadd("turkic:events:log", exact, id=entry_id)
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:

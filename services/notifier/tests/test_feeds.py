@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from notifier_kit import INTAKE, complete_job, completed, foreign_job, heard, our_job, publish
+from notifier_kit import INTAKE, add_as, complete_job, completed, foreign_job, heard, our_job, publish
 from platform_core.job_events import TURKIC, encode_job_event
 from platform_notify.deliveries import EMAIL
 from platform_notify.delivery_store import DeliveryStore
@@ -399,8 +399,7 @@ def test_an_entry_with_a_made_up_time_is_taken_in(bench: Bench) -> None:
     complete_job(bench.redis, "j1")
     fields = bench.redis.xrange("turkic:events:log")[-1]["fields"]
     bench.redis.connection.delete("turkic:events:log")
-    flat = [text for pair in fields.items() for text in pair]
-    bench.redis.connection.execute_command("XADD", "turkic:events:log", f"{2**64 - 1}-0", *flat)
+    add_as(bench.redis, f"{2**64 - 1}-0", fields)
     bench.log().step()
     assert (bench.pending(), bench.queued()) == (0, 1)
 

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 
-from notifier_kit import RunningNotifier, complete_job, mails, settings_for, told_jobs, wait_until
+from notifier_kit import RunningNotifier, add_as, complete_job, mails, settings_for, told_jobs, wait_until
 from platform_core.clock import SystemClock, to_millis
 from platform_workers.redis import RedisClient
 from platform_workers.testing import EmbeddedRedis
@@ -17,9 +17,7 @@ def age_log(redis: RedisClient, hours: int) -> None:
     redis.delete(LOG)
     begin = to_millis(SystemClock().now() - timedelta(hours=hours))
     for number, entry in enumerate(entries):
-        fields: dict[bytes | bytearray | memoryview[int] | str | int | float, str] = {}
-        fields.update(entry["fields"].items())
-        redis.connection.xadd(LOG, {**fields}, id=f"{begin}-{number}")
+        add_as(redis, f"{begin}-{number}", entry["fields"])
 
 
 def test_it_mails_what_ended_before_it_came(
