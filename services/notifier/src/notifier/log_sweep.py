@@ -115,13 +115,13 @@ class LogSweep:
 
     def _end(self, sweep: _Sweep) -> None:
         log, failed = sweep["gap"]["stream"], sweep["failed"]
-        self._failed_before, self._trouble = frozenset(), []
+        failed_before, self._failed_before, self._trouble = self._failed_before, frozenset(), []
         if failed > MOST_PUT_ASIDE:
             trouble = f"Of the outcomes that {log} has lost, {failed} cannot be taken in: {sweep['fault']}"
             self._trouble = [trouble]
             raise SweepError(trouble)
         if failed:
-            self._failed_before = frozenset(sweep["names"])
+            self._failed_before = failed_before | sweep["names"]
             self._logger.warning("notifier.log_gap_swept_again", log=log, failed=failed)
         else:
             self._log.swept(sweep["gap"])
