@@ -15,7 +15,7 @@ from platform_core.notifications import validate_email
 
 WordT = TypeVar("WordT", bound=str)
 
-_INTEGER: Final = re.compile(r"[+-]?[0-9]{1,18}")
+_INTEGER: Final = re.compile(r"[+-]?[0-9]{1,1000}")
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 # These name a file or nothing, so their URLs have no host.
