@@ -621,3 +621,22 @@ def test_a_dead_digest_of_which_a_record_is_gone_comes_back_without_it(
     assert len(replay_dead(store, EMAIL, {})["replayed"]) == 1
     assert redis.keys(gone) == []
     assert told(claim(store)) == [["j1", "j3"]]
+
+
+@pytest.mark.parametrize("broken", ["no hash", "no number"])
+def test_a_digest_broken_by_hand_takes_nothing_in_and_keeps_no_mail_back(
+    redis: RedisClient, clock: FakeClock, broken: str
+) -> None:
+    store = DeliveryStore(redis, clock)
+    rule: GatheringRule = {"window": timedelta(minutes=10), "first": 1}
+    for number in range(3):
+        store.add(new_delivery(f"j{number}"), rule)
+    (digest_id,) = store.story_of_job(TURKIC, "j2")["digests"]
+    key = f"notify:delivery:{digest_id}"
+    if broken == "no hash":
+        redis.delete(key)
+        redis.set(key, "x")
+    else:
+        redis.hset(key, {"gathered": "x"})
+    assert store.add(new_delivery("j3"), rule) == "gathered"
+    assert "digest" not in store.story_of_job(TURKIC, "j3")["deliveries"][0]

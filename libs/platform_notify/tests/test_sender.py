@@ -544,7 +544,7 @@ def test_an_unreadable_one_that_another_has_meanwhile_is_not_counted(bench: Benc
 
 def test_what_stops_the_provider_by_hand_and_is_no_number_is_none(bench: Bench) -> None:
     bench.redis.set("notify:pause:fake", "x")
-    bench.redis.hset("notify:circuit:fake", {"state": "open", "next_probe": "x"})
+    bench.redis.hset("notify:circuit:fake", {"state": "open", "next_probe": "x", "closed_at": "x"})
     bench.queue("j1")
     assert bench.sender.run_once()["verdict"] == "probe"
 

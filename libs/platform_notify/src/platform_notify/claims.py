@@ -1,10 +1,12 @@
 """What a sender gets when it claims deliveries, read from the reply of the script."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, NotRequired, TypeAlias, TypedDict
 
 from platform_core.errors import DecodeError
+from platform_workers.job_store import parse_datetime_field
 
 from platform_notify.deliveries import Delivery, decode_delivery, decode_items, decode_users
 
@@ -55,8 +57,9 @@ def read_claim(reply: Sequence[str], token: str) -> Claim:
     claim: Claim = {"verdict": _verdict(verdict), "token": token, "deliveries": [], "unreadable": []}
     if again_at:
         claim["again_at"] = _EPOCH + timedelta(milliseconds=int(again_at))
-    if closed_at:
-        claim["closed_at"] = datetime.fromisoformat(closed_at)
+    # Written by hand it may be anything; then no time is left out of account.
+    with suppress(DecodeError):
+        claim["closed_at"] = parse_datetime_field({"closed_at": closed_at}, "closed_at")
     for delivery_id, fields in _records(rest):
         try:
             claim["deliveries"].append(_read_delivery(fields))

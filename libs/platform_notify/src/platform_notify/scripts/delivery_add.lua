@@ -51,8 +51,9 @@ local function find_open(open)
   if not open then
     return nil
   end
-  local found = redis.call('HMGET', prefix .. open, 'state', 'provider', 'gathered')
-  if found[1] ~= 'waiting' or found[2] or tonumber(found[3] or '1') >= most then
+  local found = redis.pcall('HMGET', prefix .. open, 'state', 'provider', 'gathered')
+  -- What somebody has broken by hand takes nothing in.
+  if found.err or found[1] ~= 'waiting' or found[2] or (tonumber(found[3] or '1') or most) >= most then
     return nil
   end
   return open, found[3] and true or false
