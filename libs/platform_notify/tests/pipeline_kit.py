@@ -20,7 +20,7 @@ from platform_workers.redis import RedisClient
 from platform_notify.deliveries import EMAIL, NewDelivery, delivery_id_of
 from platform_notify.delivery_store import job_deliveries_key
 from platform_notify.messages import MailMessage
-from platform_notify.providers.base import SendResult, sent
+from platform_notify.providers.base import SENDING_SECONDS, SendResult, sent
 from platform_notify.rendering import MailFacts
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -110,7 +110,7 @@ class ScriptedProvider:
     def name(self) -> str:
         return self._name
 
-    def send(self, messages: Sequence[MailMessage]) -> list[SendResult]:
+    def send(self, messages: Sequence[MailMessage], seconds: float = SENDING_SECONDS) -> list[SendResult]:
         self.batches.append(list(messages))
         return [self.answer(message) for message in messages]
 

@@ -24,7 +24,7 @@ from platform_notify.providers.base import ErrorClass, SendResult, failed, sent
 def results(*classes: str) -> list[SendResult]:
     words: dict[str, ErrorClass] = {
         "connect": "connect", "timeout": "timeout", "rate_limited": "rate_limited", "server": "server",
-        "refused": "refused", "auth": "auth", "unexpected": "unexpected",
+        "refused": "refused", "auth": "auth", "unexpected": "unexpected", "no_time": "no_time",
     }  # fmt: skip
     return [sent([], "ok") if name == "sent" else failed(words[name], f"says {name}") for name in classes]
 
@@ -43,6 +43,8 @@ def results(*classes: str) -> list[SendResult]:
         (("server",), "keep"),
         (("unexpected",), "keep"),
         (("server", "sent"), "close"),
+        (("no_time",), "keep"),
+        (("no_time", "sent"), "close"),
     ],
 )
 def test_what_results_mean_for_the_circuit(classes: tuple[str, ...], change: CircuitChange) -> None:

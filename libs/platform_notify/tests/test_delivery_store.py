@@ -1,6 +1,7 @@
 """Deliveries in Redis: made once, claimed by one, settled by who holds the claim."""
 
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
 import pytest
 from pipeline_kit import ANNA, NOON, facts, keys_without_ttl, new_delivery
@@ -159,6 +160,30 @@ def test_an_attempt_that_does_not_count_is_forgotten(store: DeliveryStore, clock
     assert found.get("first_attempt_at") == NOON + timedelta(seconds=60)
 
 
+def test_what_was_not_tried_after_all_counts_as_before(store: DeliveryStore, clock: FakeClock) -> None:
+    """Else a mail behind a slow server is given up though it was hardly tried, or is tried for ever."""
+    delivery = new_delivery()
+    store.add(delivery)
+
+    def put_back() -> tuple[int | None, datetime | None]:
+        (found,) = claim(store, "one")["deliveries"]
+        store.settle(EMAIL, "one", [{**again(delivery, 0), "untried": True}])
+        left = store.find(delivery["delivery_id"])
+        assert left is not None
+        assert (left["state"], left.get("due_at"), found["delivery_id"]) == (
+            "waiting",
+            NOON,
+            left["delivery_id"],
+        )
+        return left.get("attempt"), left.get("first_attempt_at")
+
+    assert put_back() == (None, None)
+    claim(store, "one")
+    store.settle(EMAIL, "one", [again(delivery, 0)])
+    clock.advance(60)
+    assert put_back() == (1, NOON)
+
+
 def test_dead_ones_are_kept_apart_until_they_expire(
     store: DeliveryStore, redis: RedisClient, clock: FakeClock
 ) -> None:
@@ -200,6 +225,43 @@ def test_that_a_mail_was_sent_counts_whoever_says_it(store: DeliveryStore, clock
     assert store.settle(EMAIL, "other", [again(delivery, 500)]) == [False]
     clock.advance(10_000)
     assert claim(store)["verdict"] == "none"
+
+
+def skipped(delivery: NewDelivery) -> Settlement:
+    return {
+        **sent(delivery),
+        "state": "skipped",
+        "reason": "opted_out",
+        "layer": "preferences",
+        "detail": "x",
+    }
+
+
+@pytest.mark.parametrize(("settlement", "words"), [(dead, "given up"), (skipped, "stopped")])
+def test_that_a_mail_was_sent_counts_also_over_what_was_decided_meanwhile(
+    store: DeliveryStore,
+    redis: RedisClient,
+    clock: FakeClock,
+    settlement: Callable[[NewDelivery], Settlement],
+    words: str,
+) -> None:
+    """It has left: a record that says "nobody knows" invites a replay, and that sends it once more."""
+    delivery = new_delivery()
+    store.add(delivery)
+    claim(store, "slow")
+    clock.advance(LEASE.total_seconds())
+    claim(store, "other")
+    assert store.settle(EMAIL, "other", [settlement(delivery)]) == [True]
+    assert store.settle(EMAIL, "slow", [again(delivery, 5)]) == [False], "that it failed is no news"
+    assert store.settle(EMAIL, "slow", [sent(delivery)]) == [True]
+    found = store.find(delivery["delivery_id"])
+    assert found is not None
+    assert (found["state"], found.get("reason")) == ("sent", None)
+    assert found["detail"] == f"it was being sent already when it was {words}"
+    assert store.sizes(EMAIL) == {"waiting": 0, "dead": 0}
+    assert not store.replay(found)
+    assert keys_without_ttl(redis) == []
+    assert store.settle(EMAIL, "slow", [sent(delivery)]) == [False], "a second time changes nothing"
 
 
 def test_a_late_answer_counts_as_long_as_nobody_else_took_over(

@@ -378,6 +378,21 @@ def test_a_long_digest_tells_the_first_and_counts_all(store: DeliveryStore, cloc
     assert record(store, f"j{MAX_TOLD + 7}")["state"] == "sent"
 
 
+def test_what_a_digest_told_of_is_sent_also_if_it_was_given_up_meanwhile(
+    store: DeliveryStore, clock: FakeClock
+) -> None:
+    add(store, "j0", "j1", "j2")
+    settle(store, claim(store))
+    clock.advance(600)
+    slow = claim(store, "slow")
+    clock.advance(LEASE.total_seconds())
+    assert settle(store, claim(store, "other"), "dead", token="other") == [True]
+    assert record(store, "j2")["state"] == "dead"
+    assert settle(store, slow, token="slow") == [True]
+    assert {record(store, job_id)["state"] for job_id in ("j1", "j2")} == {"sent"}
+    assert store.sizes(EMAIL) == {"waiting": 0, "dead": 0}
+
+
 # -- in which order they leave ------------------------------------------------------------------------
 
 

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from platform_notify.guarded_provider import MAX_STUCK, GuardedProvider
 from platform_notify.messages import MailMessage
-from platform_notify.providers.base import Failed, SendResult, failed, sent
+from platform_notify.providers.base import SENDING_SECONDS, Failed, SendResult, failed, sent
 from platform_notify.providers.sent_log import LogAnswer, LogQuestion, NotLogged
 
 SOON = 0.05
@@ -112,7 +112,7 @@ def test_an_exception_is_a_result_and_its_text_stays_inside(logger: FakeLogger) 
 def test_too_few_or_too_many_results_are_none(logger: FakeLogger, count: int) -> None:
     class Miscounting(ScriptedProvider):
         @override
-        def send(self, messages: Sequence[MailMessage]) -> list[SendResult]:
+        def send(self, messages: Sequence[MailMessage], seconds: float = SENDING_SECONDS) -> list[SendResult]:
             return [failed("server", "x")] * count
 
     guarded = GuardedProvider(Miscounting(), deadline_seconds=LONG, logger=logger)

@@ -19,7 +19,8 @@ from platform_notify.delivery_store import DeliveryStore
 from platform_notify.guarded_provider import GuardedProvider
 from platform_notify.messages import MailMessage
 from platform_notify.providers.base import SendResult, failed, sent
-from platform_notify.sender import AttemptReport, BatchReport, Sender, UnsentReport
+from platform_notify.recording import AttemptReport, Recorder, UnsentReport
+from platform_notify.sender import BatchReport, Sender
 from platform_notify.writing import MailWriter
 
 MAILS = 40
@@ -60,14 +61,28 @@ def sending(
     )
     sender = Sender(
         store=store,
-        circuit=Circuit(redis, name, clock),
+        recorder=Recorder(
+            channel=name,
+            provider=name,
+            store=store,
+            circuit=Circuit(redis, name, clock),
+            clock=clock,
+            logger=FakeLogger(),
+            observer=reached,
+        ),
         provider=provider,
         log=None,
         write=MailWriter(clock).write,
         clock=clock,
         logger=FakeLogger(),
         observer=reached,
-        config={"channel": name, "batch": 10, "lease": timedelta(seconds=75), "when_unsure": "resend"},
+        config={
+            "channel": name,
+            "batch": 10,
+            "lease": timedelta(seconds=75),
+            "call": timedelta(seconds=60),
+            "when_unsure": "resend",
+        },
         jitter=lambda: 0.0,
         new_token=lambda: f"{name}-{next(tokens)}",
     )

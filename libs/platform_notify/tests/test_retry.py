@@ -58,6 +58,33 @@ def test_after_two_hours_it_gives_up(error_class: ErrorClass) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("attempt", "hours", "decision"),
+    [
+        (2, 3, "retry"),
+        (5, 1000, "retry"),
+        (6, 1.9, "retry"),
+        (6, 2, "give_up"),
+        (7, 3, "give_up"),
+    ],
+)
+def test_time_in_which_no_notifier_ran_ends_no_mail(attempt: int, hours: float, decision: str) -> None:
+    """All notifiers were down for three hours after the first attempt: the second one is not the last."""
+    found = decide(attempt=attempt, after=timedelta(hours=hours))
+    assert found["decision"] == decision
+
+
+def test_beyond_the_two_hours_the_schedule_goes_on_where_it_was() -> None:
+    after = timedelta(hours=3)
+    assert pause(decide(attempt=2, after=after), after) == 30
+    assert pause(decide("rate_limited", attempt=2, after=after, retry_after=300.0), after) == 300
+
+
+@pytest.mark.parametrize("after", [timedelta(0), timedelta(days=30)])
+def test_a_mail_for_which_no_time_was_left_is_put_back_however_old(after: timedelta) -> None:
+    assert decide("no_time", attempt=50, after=after) == {"decision": "put_back"}
+
+
 def test_the_last_attempt_is_made_when_the_time_is_up() -> None:
     after = timedelta(minutes=100)
     assert pause(decide(attempt=7, after=after), after) == 20 * 60
@@ -117,6 +144,7 @@ def test_a_retry_is_never_in_the_past_and_never_too_far_away(
         assert 0 < wait <= max(SCHEDULE[-1].total_seconds() * 1.2, MAX_RETRY_AFTER.total_seconds())
     else:
         assert after >= GIVE_UP_AFTER
+        assert attempt > len(SCHEDULE)
 
 
 def test_a_mail_that_always_fails_is_tried_for_two_hours_and_then_given_up() -> None:

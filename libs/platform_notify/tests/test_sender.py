@@ -1,6 +1,6 @@
 """What is due is sent, a batch at a time, and what became of it is recorded."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from itertools import count
 
@@ -10,19 +10,30 @@ from platform_core.job_events import TURKIC
 from platform_workers.errors import RedisUnavailableError
 from platform_workers.redis import RedisClient
 from platform_workers.testing import FakeClock, FakeLogger, FakeRedis
+from typing_extensions import override
 
 from platform_notify.circuit import PROBE_PAUSE, Circuit
 from platform_notify.deliveries import EMAIL, Delivery
 from platform_notify.delivery_store import DeliveryStore
 from platform_notify.digests import GatheringRule
 from platform_notify.messages import MailMessage
-from platform_notify.providers.base import ErrorClass, SendResult, failed, sent
+from platform_notify.providers.base import (
+    SENDING_SECONDS,
+    ErrorClass,
+    SendResult,
+    failed,
+    not_tried,
+    one_by_one,
+    sent,
+)
 from platform_notify.rate_limit import RateRule
+from platform_notify.recording import AttemptReport, Recorder, UnsentReport
 from platform_notify.rendering import TEMPLATE_VERSION
-from platform_notify.sender import AttemptReport, BatchReport, Round, Sender, SenderConfig, UnsentReport
+from platform_notify.sender import BatchReport, Round, Sender, SenderConfig
 from platform_notify.writing import MailWriter
 
 LEASE = timedelta(seconds=75)
+CALL = timedelta(seconds=60)
 
 
 class Counts:
@@ -56,6 +67,18 @@ class Bench:
         self.counts = Counts()
         self.sender = self.another()
 
+    def recorder(self) -> Recorder:
+        """Make one as each process has."""
+        return Recorder(
+            channel=EMAIL,
+            provider="fake",
+            store=self.store,
+            circuit=self.circuit,
+            clock=self.clock,
+            logger=self.logger,
+            observer=self.counts,
+        )
+
     def another(
         self,
         provider: ScriptedProvider | None = None,
@@ -63,6 +86,7 @@ class Bench:
         batch: int = 10,
         write: Callable[[Delivery], MailMessage] | None = None,
         rate: RateRule | None = None,
+        recorder: Recorder | None = None,
     ) -> Sender:
         tokens = count()
         sender_id = id(tokens)
@@ -70,13 +94,14 @@ class Bench:
             "channel": EMAIL,
             "batch": batch,
             "lease": LEASE,
+            "call": CALL,
             "when_unsure": "resend",
         }
         if rate is not None:
             config["rate"] = rate
         return Sender(
             store=self.store,
-            circuit=self.circuit,
+            recorder=self.recorder() if recorder is None else recorder,
             provider=self.provider if provider is None else provider,
             log=None,
             write=MailWriter(self.clock).write if write is None else write,
@@ -451,6 +476,114 @@ def test_that_a_mail_was_sent_is_true_also_after_another_took_over(bench: Bench)
     assert bench.delivery()["state"] == "sent"
     bench.clock.advance(3600)
     assert bench.sender.run_once()["claimed"] == 0
+
+
+def test_no_sender_of_a_process_claims_before_the_others_have_recorded(
+    clock: FakeClock, logger: FakeLogger
+) -> None:
+    """Redis is away for longer than the lease; then the second sender took what the first had sent."""
+    redis = FakeRedis()
+    bench = Bench(redis, clock, logger)
+    shared = bench.recorder()
+    first, second = bench.another(recorder=shared), bench.another(recorder=shared)
+    bench.queue("j1")
+
+    def answer(mail: MailMessage) -> SendResult:
+        redis.server.connected = False
+        return sent(["m"], "ok")
+
+    bench.answer(answer)
+    with pytest.raises(RedisUnavailableError):
+        first.run_once()
+    clock.advance(LEASE.total_seconds() * 2)
+    redis.server.connected = True
+    assert second.run_once()["claimed"] == 0
+    assert first.run_once()["claimed"] == 0
+    assert bench.delivery()["state"] == "sent"
+    assert len(bench.provider.batches) == 1
+    assert logger.events() == ["notifier.delivery_sent"]
+
+
+# -- too little time ----------------------------------------------------------------------------------
+
+
+def test_what_was_not_tried_is_sent_next_and_nothing_is_counted(bench: Bench) -> None:
+    bench.queue("j1", "j2")
+    bench.answer(lambda mail: not_tried() if mail["job_id"] == "j2" else sent(["m"], "ok"))
+    bench.sender.run_once()
+    put_back = bench.delivery("j2")
+    assert (put_back["state"], put_back.get("due_at"), "attempt" in put_back) == ("waiting", NOON, False)
+    (note,) = put_back.get("attempts", [])
+    assert (note["result"], note["ambiguous"]) == ("no_time", False)
+    assert bench.logger.events() == ["notifier.delivery_sent", "notifier.delivery_put_back"]
+    assert bench.counts.attempts[1]["result"] == "no_time"
+    bench.succeed()
+    assert bench.sender.run_once()["claimed"] == 1
+    assert bench.delivery("j2").get("attempt") == 1
+
+
+def test_behind_a_slow_server_every_mail_leaves_once_however_long_it_takes(bench: Bench) -> None:
+    """Forty mails at four seconds each, and each round begins with as many as it has time for."""
+    jobs = [f"j{number:02}" for number in range(40)]
+    bench.queue(*jobs)
+    sender = bench.another(SlowProvider(bench), batch=20)
+    while sender.run_once()["claimed"]:
+        pass
+    assert sorted(bench.provider.job_ids) == jobs
+    assert {bench.delivery(job_id)["state"] for job_id in jobs} == {"sent"}
+    assert {bench.delivery(job_id).get("attempt") for job_id in jobs} == {1}
+
+
+class SlowProvider(ScriptedProvider):
+    """Needs four seconds for each mail."""
+
+    def __init__(self, bench: Bench) -> None:
+        super().__init__()
+        self._bench = bench
+
+    @override
+    def send(self, messages: Sequence[MailMessage], seconds: float = SENDING_SECONDS) -> list[SendResult]:
+        return one_by_one(messages, self._one, self._bench.clock, seconds)
+
+    def _one(self, message: MailMessage) -> SendResult:
+        self._bench.clock.advance(4)
+        return self._bench.provider.send([message])[0]
+
+
+@pytest.mark.parametrize(("seconds", "sends"), [(15, True), (15.1, False), (600, False)])
+def test_who_was_stopped_before_the_call_does_not_send_what_may_be_anothers(
+    bench: Bench, seconds: float, sends: bool
+) -> None:
+    """A process may be stopped at any point (SIGSTOP, a paused machine), and wakes as if nothing had been."""
+    bench.queue("j1")
+    heir = bench.another(ScriptedProvider())
+
+    def write(delivery: Delivery) -> MailMessage:
+        bench.clock.advance(seconds)
+        return MailWriter(bench.clock).write(delivery)
+
+    bench.another(write=write).run_once()
+    assert len(bench.provider.batches) == int(sends)
+    assert len(bench.counts.batches) == int(sends)
+    delivery = bench.delivery()
+    assert (delivery["state"], "claim" in delivery) == ("sent" if sends else "waiting", False)
+    assert heir.run_once()["claimed"] == int(not sends)
+    assert bench.delivery()["state"] == "sent"
+
+
+def test_who_was_stopped_while_another_took_over_says_so_and_sends_nothing(bench: Bench) -> None:
+    bench.queue("j1")
+    heirs = ScriptedProvider()
+    heir = bench.another(heirs)
+
+    def write(delivery: Delivery) -> MailMessage:
+        bench.clock.advance(600)
+        heir.run_once()
+        return MailWriter(bench.clock).write(delivery)
+
+    bench.another(write=write).run_once()
+    assert (bench.provider.job_ids, heirs.job_ids) == ([], ["j1"])
+    assert bench.logger.events("warning") == ["notifier.delivery_claim_lost"]
 
 
 # -- what cannot be sent ------------------------------------------------------------------------------

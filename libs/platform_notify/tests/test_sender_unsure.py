@@ -16,13 +16,15 @@ from platform_notify.deliveries import EMAIL, Delivery
 from platform_notify.delivery_store import DeliveryStore
 from platform_notify.providers.base import ErrorClass, failed, sent
 from platform_notify.providers.sent_log import LogAnswer, LogQuestion, silent
+from platform_notify.recording import AttemptReport, Recorder, UnsentReport
 from platform_notify.replay import replay_dead
 from platform_notify.retry import GIVE_UP_AFTER
-from platform_notify.sender import AttemptReport, BatchReport, Sender, UnsentReport
+from platform_notify.sender import BatchReport, Sender
 from platform_notify.unsure import LOG_LAG, WhenUnsure
 from platform_notify.writing import MailWriter
 
 LEASE = timedelta(seconds=75)
+CALL = timedelta(seconds=60)
 
 
 class NoCounts:
@@ -65,14 +67,22 @@ class Bench:
         tokens = count()
         return Sender(
             store=self.store,
-            circuit=self.circuit,
+            recorder=Recorder(
+                channel=EMAIL,
+                provider="fake",
+                store=self.store,
+                circuit=self.circuit,
+                clock=self.clock,
+                logger=self.logger,
+                observer=NoCounts(),
+            ),
             provider=self.provider,
             log=self.log if log else None,
             write=MailWriter(self.clock).write,
             clock=self.clock,
             logger=self.logger,
             observer=NoCounts(),
-            config={"channel": EMAIL, "batch": 10, "lease": LEASE, "when_unsure": when_unsure},
+            config={"channel": EMAIL, "batch": 10, "lease": LEASE, "call": CALL, "when_unsure": when_unsure},
             jitter=lambda: 0.0,
             new_token=lambda: f"{id(tokens)}-{next(tokens)}",
         )
@@ -293,3 +303,18 @@ def test_whom_a_digest_told_of_before_its_answer_was_lost_is_not_left_out_afterw
     sender.run_once()
     told = [delivery["state"] for number in range(3) for delivery in bench.store.of_job(TURKIC, f"j{number}")]
     assert told == ["sent", "sent", "sent"]
+
+
+def test_a_log_that_was_not_asked_because_no_notifier_ran_is_asked_before_it_is_given_up(
+    bench: Bench,
+) -> None:
+    sender = bench.sender(when_unsure="hold")
+    bench.lose_track(sender)
+    bench.log.is_silent()
+    bench.clock.advance(3 * 3600)
+    sender.run_once()
+    assert bench.delivery()["state"] == "waiting"
+    bench.log.knows_all()
+    bench.clock.advance(120)
+    sender.run_once()
+    assert (bench.delivery()["state"], bench.sendings) == ("sent", 1)

@@ -24,8 +24,9 @@ from platform_notify.delivery_store import RETENTION, DeliveryStore, dead_key
 from platform_notify.digests import DigestPolicy
 from platform_notify.intake import Intake
 from platform_notify.providers.base import failed
+from platform_notify.recording import AttemptReport, Recorder, UnsentReport
 from platform_notify.replay import replay_dead
-from platform_notify.sender import AttemptReport, BatchReport, Sender, UnsentReport
+from platform_notify.sender import BatchReport, Sender
 from platform_notify.writing import MailWriter
 
 JOBS = ("j0", "j1", "j2", "j3")
@@ -34,6 +35,7 @@ DIGESTS: DigestPolicy = {
     "domains": {},
 }
 LEASE = timedelta(seconds=60)
+CALL = timedelta(seconds=45)
 
 
 class Died(BaseException):
@@ -112,14 +114,22 @@ class Notifier:
         )
         self.sender = Sender(
             store=self.store,
-            circuit=Circuit(redis, "fake", clock),
+            recorder=Recorder(
+                channel=EMAIL,
+                provider="fake",
+                store=self.store,
+                circuit=Circuit(redis, "fake", clock),
+                clock=clock,
+                logger=logger,
+                observer=Nobody(),
+            ),
             provider=provider,
             log=None,
             write=MailWriter(clock).write,
             clock=clock,
             logger=logger,
             observer=Nobody(),
-            config={"channel": EMAIL, "batch": 10, "lease": LEASE, "when_unsure": "resend"},
+            config={"channel": EMAIL, "batch": 10, "lease": LEASE, "call": CALL, "when_unsure": "resend"},
             jitter=lambda: 0.0,
             new_token=lambda: f"{id(tokens)}-{next(tokens)}",
         )

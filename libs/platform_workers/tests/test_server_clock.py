@@ -3,8 +3,10 @@
 import threading
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from typing_extensions import override
 
+from platform_workers.errors import RedisUnavailableError
 from platform_workers.redis import RedisClient
 from platform_workers.server_clock import ServerClock
 from platform_workers.testing import FakeClock, FakeRedis
@@ -50,6 +52,86 @@ def test_who_starts_before_redis_is_put_right_soon_after_it_is_there() -> None:
     redis.server.connected = True
     machine.advance(1)
     assert abs(clock.now() - datetime.now(UTC)) < A_MOMENT
+
+
+class SteppingClock(FakeClock):
+    """A machine whose wall clock can be set."""
+
+    def __init__(self) -> None:
+        super().__init__(datetime.now(UTC))
+        self.step = timedelta()
+
+    @override
+    def now(self) -> datetime:
+        return super().now() + self.step
+
+
+@pytest.mark.parametrize("minutes", [3, -3])
+def test_a_machine_that_is_set_to_another_time_takes_nobodys_lease(redis: RedisClient, minutes: int) -> None:
+    """Until the next comparison, half a minute later, it took for ended what others had just begun."""
+    machine = SteppingClock()
+    clock = ServerClock(redis, machine)
+    before = clock.now()
+    machine.step = timedelta(minutes=minutes)
+    assert clock.unasked.now() == before
+    assert abs(clock.now() - before) < A_MOMENT
+
+
+class Counting(RedisClient):
+    """A connection that counts how often it was asked for the time, and may not answer."""
+
+    def __init__(self, redis: RedisClient) -> None:
+        super().__init__(redis.connection)
+        self.asked = 0
+        self.is_away = False
+
+    @override
+    def now(self) -> datetime:
+        self.asked += 1
+        if self.is_away:
+            raise RedisUnavailableError("away")
+        return super().now()
+
+
+@pytest.mark.parametrize(("seconds", "asked"), [(0.9, 1), (1.1, 2), (-1.1, 2)])
+def test_a_step_is_compared_at_once_and_a_drift_is_not(
+    redis: RedisClient, seconds: float, asked: int
+) -> None:
+    """A machine that slept has a monotonic clock that stood still; only a comparison puts that right."""
+    counting, machine = Counting(redis), SteppingClock()
+    clock = ServerClock(counting, machine)
+    clock.now()
+    machine.step = timedelta(seconds=seconds)
+    clock.now()
+    clock.now()
+    assert counting.asked == asked
+
+
+def test_after_a_step_a_silent_server_is_asked_once_a_second_and_not_at_each_call(redis: RedisClient) -> None:
+    counting, machine = Counting(redis), SteppingClock()
+    clock = ServerClock(counting, machine)
+    clock.now()
+    counting.is_away, machine.step = True, timedelta(minutes=3)
+    for _ in range(5):
+        clock.now()
+    assert counting.asked == 2
+    machine.advance(1)
+    clock.now()
+    assert counting.asked == 3
+
+
+def test_who_asks_nobody_gets_the_time_all_the_same(redis: RedisClient) -> None:
+    """In the middle of a sending nobody waits for a silent server only to date a mail."""
+    counting = Counting(redis)
+    machine = FakeClock(datetime.now(UTC) + timedelta(minutes=5))
+    clock = ServerClock(counting, machine)
+    assert clock.unasked.now() == machine.now(), "before the first comparison"
+    clock.now()
+    machine.advance(3600)
+    server_time = datetime.now(UTC) + timedelta(hours=1)
+    assert abs(clock.unasked.now() - server_time) < A_MOMENT
+    assert clock.unasked.monotonic() == machine.monotonic()
+    assert counting.asked == 1
 
 
 class PausedOnce(RedisClient):

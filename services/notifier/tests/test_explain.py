@@ -382,6 +382,6 @@ def test_every_layer_has_words() -> None:
 
 def test_every_fault_has_words() -> None:
     faults: tuple[ErrorClass, ...] = (
-        "connect", "timeout", "rate_limited", "server", "refused", "auth", "unexpected",
+        "connect", "timeout", "rate_limited", "server", "refused", "auth", "unexpected", "no_time",
     )  # fmt: skip
     assert set(FAULT_WORDS) == set(faults)

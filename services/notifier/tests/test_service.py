@@ -28,7 +28,7 @@ from platform_core.clock import SystemClock
 from platform_core.job_events import DIGITS, TURKIC
 from platform_notify.delivery_store import DeliveryStore
 from platform_notify.messages import MailMessage
-from platform_notify.providers.base import SendResult, sent
+from platform_notify.providers.base import SENDING_SECONDS, SendResult, sent
 from platform_notify.providers.maildir import MaildirProvider
 from platform_notify.providers.secret import Secret
 from platform_notify.testing import MailtrapServer, SmtpServer
@@ -149,9 +149,9 @@ def test_two_replicas_share_the_work_and_send_nothing_twice(
         """Remembers what every replica was given to send."""
 
         @override
-        def send(self, messages: Sequence[MailMessage]) -> list[SendResult]:
+        def send(self, messages: Sequence[MailMessage], seconds: float = SENDING_SECONDS) -> list[SendResult]:
             given.extend(message["delivery_id"] for message in messages)
-            return super().send(messages)
+            return super().send(messages, seconds)
 
     monkeypatch.setattr("notifier.wiring.MaildirProvider", CountingMaildir)
     environ = settings_for(server.url, tmp_path)
@@ -340,10 +340,10 @@ def test_a_stop_finishes_what_is_being_sent(
 
     class Slow(MaildirProvider):
         @override
-        def send(self, messages: Sequence[MailMessage]) -> list[SendResult]:
+        def send(self, messages: Sequence[MailMessage], seconds: float = SENDING_SECONDS) -> list[SendResult]:
             began.set()
             assert release.wait(30)
-            return super().send(messages)
+            return super().send(messages, seconds)
 
     monkeypatch.setattr("notifier.wiring.MaildirProvider", Slow)
     service = build_service(read_settings(settings_for(server.url, tmp_path)), threading.Event())
@@ -366,7 +366,7 @@ def test_a_provider_that_hangs_does_not_hold_up_the_stop_and_its_mail_comes_back
 
     class Hanging(MaildirProvider):
         @override
-        def send(self, messages: Sequence[MailMessage]) -> list[SendResult]:
+        def send(self, messages: Sequence[MailMessage], seconds: float = SENDING_SECONDS) -> list[SendResult]:
             began.set()
             assert release.wait(60)
             return [sent([], "") for _ in messages]

@@ -78,6 +78,7 @@ class Settlement(TypedDict):
     Attributes:
         state: `waiting` to be tried again at `due_at`, `sent`, `dead`, or `skipped` after all.
         counts: whether the attempts so far count; False also forgets when the first one was.
+        untried: there was no attempt after all; those before it count as they did.
         due_at: when to try again; needed for `waiting` alone.
         attempts: the notes of all attempts, this one last.
         detail: why it is dead; absent leaves what is there.
@@ -92,6 +93,7 @@ class Settlement(TypedDict):
     job_id: str
     state: Literal["waiting", "sent", "dead", "skipped"]
     counts: bool
+    untried: NotRequired[bool]
     reason: NotRequired[SkipReason]
     layer: NotRequired[Layer]
     due_at: NotRequired[datetime]
@@ -222,7 +224,7 @@ class DeliveryStore:
                 job_deliveries_key(settlement["domain"], settlement["job_id"]),
                 settlement["state"],
                 str(to_millis(settlement["due_at"])) if "due_at" in settlement else "",
-                "count" if settlement["counts"] else "uncount",
+                _counting(settlement),
                 str(len(fields)),
                 *fields,
                 str(len(settlement.get("left_out", []))),
@@ -360,6 +362,12 @@ def _added(word: str) -> Added:
             return word
         case _:
             return "added"
+
+
+def _counting(settlement: Settlement) -> str:
+    if settlement.get("untried"):
+        return "untried"
+    return "count" if settlement["counts"] else "uncount"
 
 
 def _flat(fields: dict[str, str]) -> list[str]:

@@ -13,7 +13,7 @@ from platform_core.logging import Logger
 from typing_extensions import override
 
 from platform_notify.messages import MailMessage
-from platform_notify.providers.base import ErrorClass, MailProvider, SendResult, failed
+from platform_notify.providers.base import SENDING_SECONDS, ErrorClass, MailProvider, SendResult, failed
 from platform_notify.providers.sent_log import LogAnswer, LogQuestion, SentLog, silent
 
 MAX_STUCK: Final = 3
@@ -132,9 +132,11 @@ class GuardedProvider:
         """The provider's name in records and metrics."""
         return self._provider.name
 
-    def send(self, messages: Sequence[MailMessage]) -> list[SendResult]:
+    def send(self, messages: Sequence[MailMessage], seconds: float = SENDING_SECONDS) -> list[SendResult]:
         """Send the mails; one result each, in order, at the latest when the deadline is over."""
-        return self._fence.run(lambda: self._provider.send(messages), len(messages), self._deadline, _unsent)
+        return self._fence.run(
+            lambda: self._provider.send(messages, seconds), len(messages), self._deadline, _unsent
+        )
 
     def check(self) -> str:
         """Try the provider's set-up; see `MailProvider.check`."""

@@ -1,9 +1,10 @@
 """What follows a failed attempt: try again at a time, give up, or hold the mail back. Pure.
 
 The rule: again after 5 s, 30 s, 2 min, 10 min, 30 min and every 30 min from then on, each
-a fifth earlier or later so that many mails do not return at the same instant; give up after 2 h. A refused
-mail is dead at once. Where the account is refused no mail is at fault, so it is held back and its waiting
-does not count.
+a fifth earlier or later so that many mails do not return at the same instant; give up after 2 h and at least
+six attempts: two hours in which no notifier ran were no attempts. A refused mail is dead at once. Where the
+account is refused no mail is at fault, so it is held back and its waiting does not count. A mail that was not
+tried for want of time goes again at once, and nothing happened.
 """
 
 from datetime import datetime, timedelta
@@ -45,7 +46,13 @@ class Hold(TypedDict):
     decision: Literal["hold"]
 
 
-RetryDecision: TypeAlias = RetryAt | GiveUp | Hold
+class PutBack(TypedDict):
+    """Nothing was tried: put the mail back where it was, and count nothing."""
+
+    decision: Literal["put_back"]
+
+
+RetryDecision: TypeAlias = RetryAt | GiveUp | Hold | PutBack
 
 
 def decide_retry(
@@ -72,8 +79,10 @@ def decide_retry(
             return {"decision": "give_up", "why": "the provider will never take this mail"}
         case "auth":
             return {"decision": "hold"}
+        case "no_time":
+            return {"decision": "put_back"}
         case "connect" | "timeout" | "rate_limited" | "server" | "unexpected":
-            return _retry(attempt, first_attempt_at + GIVE_UP_AFTER, now, retry_after, jitter)
+            return _retry(attempt, first_attempt_at, now, retry_after, jitter)
         case _ as never:
             assert_never(never)
 
@@ -85,12 +94,28 @@ def wait_asked(retry_after: float | None) -> timedelta:
     return timedelta(seconds=min(retry_after, MAX_RETRY_AFTER.total_seconds()))
 
 
+def is_used_up(attempt: int, first_attempt_at: datetime, now: datetime) -> bool:
+    """Tell whether a mail has had its chances: the two hours and every attempt of the schedule.
+
+    The time alone says nothing: the notifiers may have been down in it.
+
+    Args:
+        attempt: how many attempts were made, this one with them.
+        first_attempt_at: see `decide_retry`.
+        now: the present time.
+    """
+    return attempt > len(SCHEDULE) and now >= first_attempt_at + GIVE_UP_AFTER
+
+
 def _retry(
-    attempt: int, deadline: datetime, now: datetime, retry_after: float | None, jitter: float
+    attempt: int, first_attempt_at: datetime, now: datetime, retry_after: float | None, jitter: float
 ) -> RetryDecision:
-    if now >= deadline:
+    if is_used_up(attempt, first_attempt_at, now):
         return {"decision": "give_up", "why": "every attempt failed for 2 hours"}
-    pause = SCHEDULE[min(attempt, len(SCHEDULE)) - 1] * (1 + SPREAD * jitter)
-    # The last attempt is made when the time is up, not half an hour later; what the provider asked for holds.
-    at = max(min(now + pause, deadline), now + wait_asked(retry_after))
-    return {"decision": "retry", "at": at}
+    at = now + SCHEDULE[min(attempt, len(SCHEDULE)) - 1] * (1 + SPREAD * jitter)
+    deadline = first_attempt_at + GIVE_UP_AFTER
+    if now < deadline:
+        # The last attempt is made when the time is up, not half an hour later.
+        at = min(at, deadline)
+    # What the provider asked for holds in any case.
+    return {"decision": "retry", "at": max(at, now + wait_asked(retry_after))}

@@ -2,34 +2,32 @@
 
 A delivery is claimed under a lease before it is sent and settled after. Who dies in between leaves a lease
 that ends; the delivery is then sent again under the same id. What the provider answered is kept until Redis
-has it, also over an outage of Redis, so that a mail that was taken is not sent once more.
+has it (see `recording`), also over an outage of Redis, so that a mail that was taken is not sent once more.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Final, Literal, NotRequired, Protocol, TypedDict
+from typing import Final, NotRequired, Protocol, TypedDict
 
 from platform_core.clock import Clock
-from platform_core.logging import LogField, Logger
+from platform_core.logging import Logger
 
-from platform_notify.circuit import Circuit, decide_circuit, decide_pause, why_refused
-from platform_notify.claims import Claim, Unreadable, Verdict
+from platform_notify.claims import Claim, Verdict
 from platform_notify.deliveries import Delivery
-from platform_notify.delivery_store import DeliveryStore, Settlement
+from platform_notify.delivery_store import DeliveryStore
 from platform_notify.messages import MailMessage
-from platform_notify.opt_outs import LeftOut, Stop, Wanted, what_is_wanted
-from platform_notify.providers.base import MailProvider, SendResult, failed, sent
+from platform_notify.opt_outs import LeftOut, Wanted, what_is_wanted
+from platform_notify.providers.base import MailProvider, SendResult, failed, not_tried, sent
 from platform_notify.providers.sent_log import LogAnswer, SentLog
 from platform_notify.rate_limit import RateRule
-from platform_notify.retry import GIVE_UP_AFTER
+from platform_notify.recording import Answered, AttemptObserver, Recorder, Stopped, Tried
+from platform_notify.retry import is_used_up
 from platform_notify.settling import (
     Attempt,
     Teller,
     counted_from,
     held_back,
     settle_attempt,
-    settle_stopped,
-    settle_unreadable,
 )
 from platform_notify.unsure import WhenUnsure, decide_unsure
 
@@ -49,6 +47,7 @@ class SenderConfig(TypedDict):
         channel: whose deliveries.
         batch: at most how many in one call of the provider.
         lease: how long a claim holds; longer than the provider and its log may take.
+        call: how long a call of the provider may take; none begins with less of the lease left.
         when_unsure: what to do with a mail that may have been delivered, where no log can tell.
         rate: how often the provider may be called; absent for as often as one likes.
     """
@@ -56,28 +55,9 @@ class SenderConfig(TypedDict):
     channel: str
     batch: int
     lease: timedelta
+    call: timedelta
     when_unsure: WhenUnsure
     rate: NotRequired[RateRule]
-
-
-class AttemptReport(TypedDict):
-    """One attempt, told to the observer after it was recorded.
-
-    Attributes:
-        result: `sent`, or why not.
-        state: where the delivery stands now.
-        attempt: which attempt it was, from 1.
-        age_seconds: from the delivery's making to the end of this attempt; if it was kept back so that others
-            could join it, from then on.
-        gathered: how many outcomes a digest tells of; 0 if it is no digest.
-    """
-
-    provider: str
-    result: str
-    state: str
-    attempt: int
-    age_seconds: float
-    gathered: int
 
 
 class BatchReport(TypedDict):
@@ -88,31 +68,11 @@ class BatchReport(TypedDict):
     seconds: float
 
 
-class UnsentReport(TypedDict):
-    """A delivery that ended without an attempt.
-
-    Attributes:
-        state: `skipped`, because it is not wanted any more, or `dead`, because its record cannot be read.
-        reason: why it was skipped; else empty.
-        gathered: how many outcomes a digest would have told of; 0 if it is no digest.
-    """
-
-    state: Literal["skipped", "dead"]
-    reason: str
-    gathered: int
-
-
-class SendObserver(Protocol):
+class SendObserver(AttemptObserver, Protocol):
     """Who counts what is sent."""
 
     def batch_sent(self, report: BatchReport) -> None:
         """The provider was called and came back."""
-
-    def attempt_recorded(self, report: AttemptReport) -> None:
-        """What became of one delivery is in Redis."""
-
-    def ended_unsent(self, report: UnsentReport) -> None:
-        """One delivery has ended without an attempt, and that is in Redis."""
 
 
 class Round(TypedDict):
@@ -129,38 +89,12 @@ class Round(TypedDict):
     again_at: NotRequired[datetime]
 
 
-class _Tried(TypedDict):
-    """One delivery, what came of it, who said so, and what follows."""
-
-    delivery: Delivery
-    result: SendResult
-    teller: Teller
-    settlement: Settlement
-
-
-class _Stopped(TypedDict):
-    """One delivery that is not sent after all, and why."""
-
-    delivery: Delivery
-    stop: Stop
-
-
-class _Answered(TypedDict):
-    """Results that are not in Redis yet."""
-
-    token: str
-    is_probe: bool
-    tried: list[_Tried]
-    stopped: list[_Stopped]
-    unreadable: list[Unreadable]
-
-
 class Sender:
     """One channel's sender; one thread uses it.
 
     Args:
         store: the deliveries.
-        circuit: that of the provider.
+        recorder: shared by all senders of the process.
         provider: see `GuardedProvider`.
         log: the provider's own log, which settles what is unsure; None if it has none.
         write: writes the mail of a delivery.
@@ -176,7 +110,7 @@ class Sender:
         self,
         *,
         store: DeliveryStore,
-        circuit: Circuit,
+        recorder: Recorder,
         provider: MailProvider,
         log: SentLog | None,
         write: Callable[[Delivery], MailMessage],
@@ -188,7 +122,7 @@ class Sender:
         new_token: Callable[[], str],
     ) -> None:
         self._store = store
-        self._circuit = circuit
+        self._recorder = recorder
         self._provider = provider
         self._log = log
         self._write = write
@@ -198,7 +132,6 @@ class Sender:
         self._config = config
         self._jitter = jitter
         self._new_token = new_token
-        self._answered: _Answered | None = None
 
     def run_once(self) -> Round:
         """Send one batch of what is due, if anything is.
@@ -207,7 +140,9 @@ class Sender:
             RedisUnavailableError: Redis does not answer; call again later. Answers of the provider that are
                 not recorded yet are recorded then.
         """
-        self._record()
+        self._recorder.record()
+        # Before the claim: the lease counts from some moment after this one.
+        began = self._clock.monotonic()
         claim = self._store.claim(
             self._config["channel"],
             self._provider.name,
@@ -217,8 +152,8 @@ class Sender:
             rate=self._config.get("rate"),
         )
         if claim["deliveries"] or claim["unreadable"]:
-            self._answered = self._send(claim)
-            self._record()
+            self._recorder.keep(self._send(claim, began + self._last_call()))
+            self._recorder.record()
         claimed: Round = {
             "verdict": claim["verdict"],
             "claimed": len(claim["deliveries"]) + len(claim["unreadable"]),
@@ -227,7 +162,11 @@ class Sender:
             claimed["again_at"] = claim["again_at"]
         return claimed
 
-    def _send(self, claim: Claim) -> _Answered:
+    def _last_call(self) -> float:
+        """Return how many seconds after a claim the provider may still be called."""
+        return (self._config["lease"] - self._config["call"]).total_seconds()
+
+    def _send(self, claim: Claim, call_until: float) -> Answered:
         settled = self._settle_unsure(claim)
         wanted = [what_is_wanted(one) for one in claim["deliveries"] if one["delivery_id"] not in settled]
         stopped = list(_stopped_among(wanted))
@@ -235,22 +174,20 @@ class Sender:
         mails = {name: self._mail(one["delivery"]) for name, one in to_send.items()}
         messages = [mail for mail in mails.values() if mail is not None]
         started = self._clock.monotonic()
-        answers = iter(self._provider.send(messages) if messages else [])
+        # Who was stopped for long, or waited for long, may have lost the claim, or lose it while the mails
+        # leave: whoever has them next would send them too.
+        is_late = started > call_until
+        teller: Teller = "sender" if is_late else "provider"
+        answers = iter([not_tried() for _ in messages] if is_late else self._give(messages))
         seconds = self._clock.monotonic() - started
-        if messages:
-            self._observer.batch_sent(
-                {"provider": self._provider.name, "mails": len(messages), "seconds": seconds}
-            )
-        tried: list[_Tried] = []
+        tried: list[Tried] = []
         for name in [delivery["delivery_id"] for delivery in claim["deliveries"]]:
             if name in settled:
                 tried.append(settled[name])
             elif name in to_send:
                 result = _UNWRITABLE if mails[name] is None else next(answers)
                 one = to_send[name]
-                tried.append(
-                    self._settle(one["delivery"], claim, result, "provider", seconds, one["left_out"])
-                )
+                tried.append(self._settle(one["delivery"], claim, result, teller, seconds, one["left_out"]))
         return {
             "token": claim["token"],
             "is_probe": claim["verdict"] == "probe",
@@ -259,19 +196,34 @@ class Sender:
             "unreadable": claim["unreadable"],
         }
 
-    def _settle_unsure(self, claim: Claim) -> dict[str, _Tried]:
+    def _give(self, messages: Sequence[MailMessage]) -> Sequence[SendResult]:
+        """Give the mails to the provider, if there are any."""
+        if not messages:
+            return []
+        started = self._clock.monotonic()
+        results = self._provider.send(messages)
+        self._observer.batch_sent(
+            {
+                "provider": self._provider.name,
+                "mails": len(messages),
+                "seconds": self._clock.monotonic() - started,
+            }
+        )
+        return results
+
+    def _settle_unsure(self, claim: Claim) -> dict[str, Tried]:
         """Look up what may have been delivered already; return what needs, or gets, no sending now, by id."""
         unsure = [delivery for delivery in claim["deliveries"] if "unsure" in delivery]
         started = self._clock.monotonic()
         answers = self._look_up(unsure)
         seconds, now = self._clock.monotonic() - started, self._clock.now()
-        settled: dict[str, _Tried] = {}
+        settled: dict[str, Tried] = {}
         for delivery, answer in zip(unsure, answers, strict=True):
             decision = decide_unsure(
                 answer,
                 when_unsure=self._config["when_unsure"],
                 released=delivery.get("unsure") == "send_anyway",
-                out_of_time=now >= counted_from(delivery, claim, now) + GIVE_UP_AFTER,
+                out_of_time=is_used_up(delivery.get("attempt", 1), counted_from(delivery, claim, now), now),
             )
             if decision == "send":
                 if answer is not None and answer["found"] == "absent":
@@ -295,7 +247,7 @@ class Sender:
         teller: Teller,
         seconds: float,
         left_out: Sequence[LeftOut] = (),
-    ) -> _Tried:
+    ) -> Tried:
         attempt: Attempt = {
             "provider": self._provider.name,
             "result": result,
@@ -336,104 +288,8 @@ class Sender:
             )
             return None
 
-    def _record(self) -> None:
-        """Bring the provider's answers to Redis; they are kept here until that worked."""
-        answered = self._answered
-        if answered is None:
-            return
-        # What the log says, or the operator, tells nothing about the account that sends.
-        said = [one["result"] for one in answered["tried"] if one["teller"] == "provider"]
-        self._tell_circuit(said, is_probe=answered["is_probe"])
-        settlements = [one["settlement"] for one in answered["tried"]]
-        settlements += [settle_stopped(one["delivery"], one["stop"]) for one in answered["stopped"]]
-        settlements += [settle_unreadable(lost) for lost in answered["unreadable"]]
-        kept = self._store.settle(self._config["channel"], answered["token"], settlements)
-        self._answered = None
-        # In the order of the settlements.
-        is_kept = iter(kept)
-        for one in answered["tried"]:
-            self._report(one, is_kept=next(is_kept))
-        for stopped in answered["stopped"]:
-            self._report_stopped(stopped, is_kept=next(is_kept))
-        for lost in answered["unreadable"]:
-            self._report_unreadable(lost, is_kept=next(is_kept))
 
-    def _tell_circuit(self, results: list[SendResult], *, is_probe: bool) -> None:
-        change = decide_circuit(results)
-        if change == "open":
-            why = why_refused(results)
-            if self._circuit.open(why):
-                self._logger.error("notifier.circuit_opened", provider=self._provider.name, why=why)
-        elif change == "close" and is_probe and self._circuit.close():
-            self._logger.info("notifier.circuit_closed", provider=self._provider.name)
-        pause = decide_pause(results)
-        if pause:
-            self._circuit.pause(pause)
-            self._logger.warning(
-                "notifier.provider_paused", provider=self._provider.name, seconds=pause.total_seconds()
-            )
-
-    def _report(self, tried: _Tried, *, is_kept: bool) -> None:
-        delivery, result, settlement = tried["delivery"], tried["result"], tried["settlement"]
-        since = delivery.get("held_until", delivery["created_at"])
-        age = (self._clock.now() - since).total_seconds()
-        fields: dict[str, LogField] = {
-            "delivery_id": delivery["delivery_id"],
-            "domain": delivery["domain"],
-            "job_id": delivery["job_id"],
-            "provider": self._provider.name,
-            "attempt": delivery.get("attempt", 1),
-            "age_seconds": round(age, 3),
-        }
-        if "gathered" in delivery:
-            fields["gathered"] = delivery["gathered"]
-        if not is_kept:
-            # Its lease ended and another sender has it now.
-            self._logger.warning("notifier.delivery_claim_lost", **fields)
-            return
-        if result["outcome"] == "sent":
-            self._logger.info("notifier.delivery_sent", **fields)
-        else:
-            fields |= {"error_class": result["error_class"], "detail": result["detail"]}
-            if settlement["state"] == "dead":
-                self._logger.error("notifier.delivery_dead", **fields)
-            else:
-                self._logger.warning("notifier.delivery_retried", **fields)
-        self._observer.attempt_recorded(
-            {
-                "provider": self._provider.name,
-                "result": "sent" if result["outcome"] == "sent" else result["error_class"],
-                "state": settlement["state"],
-                "attempt": delivery.get("attempt", 1),
-                "age_seconds": age,
-                "gathered": delivery.get("gathered", 0),
-            }
-        )
-
-    def _report_stopped(self, stopped: _Stopped, *, is_kept: bool) -> None:
-        delivery, stop = stopped["delivery"], stopped["stop"]
-        fields: dict[str, LogField] = {
-            "domain": delivery["domain"],
-            "job_id": delivery["job_id"],
-            "delivery_id": delivery["delivery_id"],
-        }
-        if not is_kept:
-            self._logger.warning("notifier.delivery_claim_lost", **fields)
-            return
-        self._logger.info("notifier.delivery_skipped", **fields, **stop)
-        outcomes = delivery.get("gathered", 0)
-        self._observer.ended_unsent({"state": "skipped", "reason": stop["reason"], "gathered": outcomes})
-
-    def _report_unreadable(self, lost: Unreadable, *, is_kept: bool) -> None:
-        fields: dict[str, LogField] = {"delivery_id": lost["delivery_id"], "fault": lost["fault"]}
-        if not is_kept:
-            self._logger.warning("notifier.delivery_claim_lost", **fields)
-            return
-        self._logger.error("notifier.delivery_unreadable", **fields)
-        self._observer.ended_unsent({"state": "dead", "reason": "", "gathered": 0})
-
-
-def _stopped_among(wanted: Sequence[Wanted]) -> Iterator[_Stopped]:
+def _stopped_among(wanted: Sequence[Wanted]) -> Iterator[Stopped]:
     """Give those that are not to be sent after all."""
     for one in wanted:
         if "stop" in one:

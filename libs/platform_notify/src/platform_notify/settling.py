@@ -14,8 +14,9 @@ from platform_notify.rendering import TEMPLATE_VERSION
 from platform_notify.retry import RetryDecision, decide_retry
 from platform_notify.unsure import HELD_WORDS, LOG_LAG
 
-Teller: TypeAlias = Literal["provider", "log", "policy"]
-"""Who said what became of it: the provider it was given to, that one's log, or the operator's choice."""
+Teller: TypeAlias = Literal["provider", "log", "policy", "sender"]
+"""Who said what became of it: the provider it was given to, that one's log, the operator's choice, or the
+sender itself, which gave it to nobody."""
 
 
 class Attempt(TypedDict):
@@ -82,6 +83,10 @@ def settle_attempt(delivery: Delivery, claim: Claim, attempt: Attempt) -> Settle
         settlement["due_at"] = decision["at"]
     elif decision["decision"] == "hold":
         settlement["counts"], settlement["due_at"] = False, attempt["at"] + PROBE_PAUSE
+    elif decision["decision"] == "put_back":
+        # Before all that came after it: it was its turn.
+        settlement["untried"] = True
+        settlement["due_at"] = delivery.get("held_until", delivery["created_at"])
     else:
         settlement["state"], settlement["detail"] = "dead", decision["why"]
     if result["ambiguous"] and attempt["has_log"] and "due_at" in settlement:

@@ -258,6 +258,19 @@ def test_a_batch_answers_for_each_mail_in_order(harness: Harness) -> None:
     )
 
 
+def test_when_the_time_is_up_the_rest_is_not_tried_and_what_was_sent_is_told(harness: Harness) -> None:
+    """A slow server made a batch outlast its deadline: every mail of it was called unsure, and sent again."""
+    results = harness.provider.send([sample_message(number) for number in range(501)], 0.0)
+    outcomes = [result["outcome"] for result in results]
+    taken = len(harness.arrived())
+    assert taken in {1, 500}, "the first request is made in any case"
+    assert outcomes == ["sent"] * taken + ["failed"] * (501 - taken)
+    for result in results[taken:]:
+        assert result["outcome"] == "failed"
+        assert (result["error_class"], result["ambiguous"]) == ("no_time", False)
+        assert "not tried" in result["detail"]
+
+
 def test_no_mails_are_no_work(harness: Harness) -> None:
     assert harness.provider.send([]) == []
 

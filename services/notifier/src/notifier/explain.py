@@ -34,6 +34,7 @@ FAULT_WORDS: Final[Mapping[ErrorClass, str]] = {
     "refused": "the provider will not take this mail",
     "auth": "the provider refuses the account",
     "unexpected": "something unforeseen went wrong",
+    "no_time": "those before it took all the time there was",
 }
 
 MAX_CHANNELS: Final = 5

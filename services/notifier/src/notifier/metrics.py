@@ -10,7 +10,8 @@ from typing import Final, Literal, TypeAlias
 from platform_core.errors import PlatformError
 from platform_core.event_families import KnownEventV1
 from platform_notify.intake import Taken
-from platform_notify.sender import AttemptReport, BatchReport, UnsentReport
+from platform_notify.recording import AttemptReport, UnsentReport
+from platform_notify.sender import BatchReport
 from prometheus_client import CollectorRegistry, Counter, Histogram, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily

@@ -25,6 +25,7 @@ from platform_notify.providers.secret import Secret
 from platform_notify.providers.sent_log import SentLog
 from platform_notify.providers.smtp import SmtpConfig, SmtpProvider
 from platform_notify.rate_limit import RateLimit, RateRule, mailtrap_log_rate, mailtrap_rate
+from platform_notify.recording import Recorder
 from platform_notify.sender import Sender, SenderConfig
 from platform_notify.undecodable_store import UndecodableStore
 from platform_notify.unsubscribe import UnsubscribeLinks, UnsubscribeTokens
@@ -51,7 +52,8 @@ GROUP: Final = "notifier"
 """The consumer group in which all replicas of the notifier share the durable log."""
 
 SEND_SECONDS: Final = 60.0
-"""How long one call of a provider may take."""
+"""How long one call of a provider may take: after `SENDING_SECONDS` it begins with no further mail, and
+whatever it has begun waits for two answers once the mail is on its way."""
 
 LOOK_UP_SECONDS: Final = 20.0
 """How long a look into the provider's log may take."""
@@ -85,7 +87,7 @@ def connect_redis(url: Secret) -> RedisClient:
     return connect(url.reveal())
 
 
-def make_clock(redis: RedisClient) -> Clock:
+def make_clock(redis: RedisClient) -> ServerClock:
     """Return the time all replicas go by: a lease that one takes ends for the others at the same moment."""
     return ServerClock(redis, SystemClock())
 
@@ -170,7 +172,8 @@ def build_service(settings: NotifierSettings, stopping: threading.Event) -> Serv
     redis = connect_redis(settings["redis_url"])
     clock = make_clock(redis)
     store = DeliveryStore(redis, clock)
-    outlet = make_outlet(settings, redis, clock)
+    # Nothing in the middle of a sending may wait for a silent Redis to say what time it is.
+    outlet = make_outlet(settings, redis, clock.unasked)
     provider = outlet["provider"]
     circuit = Circuit(redis, provider.name, clock)
     domains, replica = settings["domains"], _replica_name()
@@ -190,8 +193,17 @@ def build_service(settings: NotifierSettings, stopping: threading.Event) -> Serv
     log_feed = LogFeed(
         log=log, intake=intake, tally=tally, clock=clock, logger=get_logger("notifier.log_feed")
     )
+    recorder = Recorder(
+        channel=EMAIL,
+        provider=provider.name,
+        store=store,
+        circuit=circuit,
+        clock=clock.unasked,
+        logger=get_logger("notifier.sender"),
+        observer=metrics,
+    )
     senders = [
-        make_sender(settings, outlet, store=store, circuit=circuit, clock=clock, metrics=metrics)
+        make_sender(settings, outlet, store=store, recorder=recorder, clock=clock.unasked, metrics=metrics)
         for _ in range(SENDERS)
     ]
     outage = Outage(get_logger("notifier"), clock)
@@ -243,7 +255,7 @@ def make_sender(
     outlet: Outlet,
     *,
     store: DeliveryStore,
-    circuit: Circuit,
+    recorder: Recorder,
     clock: Clock,
     metrics: Metrics,
 ) -> Sender:
@@ -256,13 +268,14 @@ def make_sender(
         "channel": EMAIL,
         "batch": BATCH[settings["mail"]["provider"]],
         "lease": LEASE,
+        "call": timedelta(seconds=SEND_SECONDS),
         "when_unsure": settings["when_unsure"],
     }
     if "rate" in outlet:
         config["rate"] = outlet["rate"]
     return Sender(
         store=store,
-        circuit=circuit,
+        recorder=recorder,
         provider=guarded,
         log=None if log is None else guarded.guard_log(log, deadline_seconds=LOOK_UP_SECONDS),
         write=make_writer(settings, clock).write,

@@ -6,10 +6,11 @@ knowledge of its own failures ends in one of them.
 
 import base64
 import re
-from collections.abc import Sequence
-from typing import Literal, Protocol, TypeAlias, TypedDict
+from collections.abc import Callable, Sequence
+from typing import Final, Literal, Protocol, TypeAlias, TypedDict
 from urllib.parse import quote
 
+from platform_core.clock import Clock
 from platform_core.errors import DecodeError, PlatformError
 from platform_core.notifications import validate_email
 
@@ -21,7 +22,9 @@ from platform_notify.messages import (
 )
 from platform_notify.providers.secret import Secret
 
-ErrorClass = Literal["connect", "timeout", "rate_limited", "server", "refused", "auth", "unexpected"]
+ErrorClass = Literal[
+    "connect", "timeout", "rate_limited", "server", "refused", "auth", "unexpected", "no_time"
+]
 """Why a mail was not sent.
 
 - `connect`: no connection could be made.
@@ -31,6 +34,14 @@ ErrorClass = Literal["connect", "timeout", "rate_limited", "server", "refused", 
 - `refused`: this mail will never be taken (400, 413, 422, a permanent SMTP 5xx).
 - `auth`: the account or the set-up is refused; no mail at all will pass until a person looks.
 - `unexpected`: anything else.
+- `no_time`: it was not tried; what was sent before it took all the time there was.
+"""
+
+SENDING_SECONDS: Final = 25.0
+"""For how long one call of a provider begins with further mails.
+
+Well below what a whole call may take: what was begun last is to come back in time too, or nobody would know
+what became of the mails before it.
 """
 
 MAX_DETAIL = 500
@@ -96,8 +107,13 @@ class MailProvider(Protocol):
     def name(self) -> str:
         """The provider's name in records and metrics."""
 
-    def send(self, messages: Sequence[MailMessage]) -> list[SendResult]:
+    def send(self, messages: Sequence[MailMessage], seconds: float = SENDING_SECONDS) -> list[SendResult]:
         """Send the mails; never raises for a fault of the provider or the network.
+
+        Args:
+            messages: the mails.
+            seconds: for how long to begin with further ones; what was not begun by then is `no_time`. The
+                first request is made in any case, or with a slow server no mail would ever leave.
 
         Returns:
             One result for each message, in the same order.
@@ -146,6 +162,23 @@ def failed(
         "retry_after": retry_after,
         "ambiguous": ambiguous,
     }
+
+
+def not_tried() -> Failed:
+    """Make the result of a mail for which no time was left."""
+    return failed("no_time", "not tried: no time was left for it; it goes with the next ones")
+
+
+def one_by_one(
+    messages: Sequence[MailMessage], send: Callable[[MailMessage], SendResult], clock: Clock, seconds: float
+) -> list[SendResult]:
+    """Send each mail by itself, beginning with none but the first once so many seconds are over."""
+    until = clock.monotonic() + seconds
+    results: list[SendResult] = []
+    for message in messages:
+        is_late = results and clock.monotonic() >= until
+        results.append(not_tried() if is_late else send(message))
+    return results
 
 
 def without_secrets(text: str, secrets: Sequence[Secret]) -> str:

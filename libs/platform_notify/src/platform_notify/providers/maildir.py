@@ -16,10 +16,12 @@ from platform_core.clock import Clock
 
 from platform_notify.messages import MailMessage
 from platform_notify.providers.base import (
+    SENDING_SECONDS,
     ProviderCheckError,
     SenderAddress,
     SendResult,
     failed,
+    one_by_one,
     refusal,
     sent,
 )
@@ -53,7 +55,7 @@ class MaildirProvider:
         """The provider's name in records and metrics."""
         return "maildir"
 
-    def send(self, messages: Sequence[MailMessage]) -> list[SendResult]:
+    def send(self, messages: Sequence[MailMessage], seconds: float = SENDING_SECONDS) -> list[SendResult]:
         """Write the mails; one result each, in order. A fault of the file system is `server`: try later."""
         try:
             self._make_folders()
@@ -61,7 +63,9 @@ class MaildirProvider:
             already_read = {file.name.partition(":")[0] for file in read}
         except OSError as error:
             return [failed("server", f"{type(error).__name__}: {error}") for _ in messages]
-        return [self._send_one(message, already_read) for message in messages]
+        return one_by_one(
+            messages, lambda message: self._send_one(message, already_read), self._clock, seconds
+        )
 
     def check(self) -> str:
         """Make the folders, and write and remove a file.

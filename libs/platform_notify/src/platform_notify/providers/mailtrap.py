@@ -30,6 +30,7 @@ from platform_core.errors import DecodeError
 
 from platform_notify.messages import MAX_SENDER_NAME, MailMessage, clean_line
 from platform_notify.providers.base import (
+    SENDING_SECONDS,
     ErrorClass,
     Failed,
     ProviderCheckError,
@@ -37,6 +38,7 @@ from platform_notify.providers.base import (
     SendResult,
     extra_headers,
     failed,
+    not_tried,
     refusal,
     safe_body,
     safe_category,
@@ -148,11 +150,11 @@ class MailtrapProvider:
         has_log = self._config["sandbox_inbox_id"] is None and self._config["account_id"] is not None
         return self if has_log else None
 
-    def send(self, messages: Sequence[MailMessage]) -> list[SendResult]:
+    def send(self, messages: Sequence[MailMessage], seconds: float = SENDING_SECONDS) -> list[SendResult]:
         """Send the mails, up to 500 in a request; one result each, in order."""
         refusals = [refusal(message) for message in messages]
         good = [message for message, refused in zip(messages, refusals, strict=True) if refused is None]
-        answers = iter(self._send_good(good))
+        answers = iter(self._send_good(good, self._clock.monotonic() + seconds))
         return [next(answers) if refused is None else refused for refused in refusals]
 
     def check(self) -> str:
@@ -220,17 +222,17 @@ class MailtrapProvider:
 
         return self._ask(http, read)
 
-    def _send_good(self, messages: Sequence[MailMessage]) -> list[SendResult]:
+    def _send_good(self, messages: Sequence[MailMessage], until: float) -> list[SendResult]:
         results: list[SendResult] = []
         parts = deque(messages[start : start + MAX_BATCH] for start in range(0, len(messages), MAX_BATCH))
         splits_left = _MAX_SPLITS
         outage: Failed | None = None
-        permit_used = False
+        is_first = True
         while parts:
             part = parts.popleft()
-            if outage is None and permit_used:
-                outage = self._held_back()
-            permit_used = True
+            if outage is None and not is_first:
+                outage = not_tried() if self._clock.monotonic() >= until else self._held_back()
+            is_first = False
             answer = self._send_part(part) if outage is None else outage
             if isinstance(answer, list):
                 results += answer

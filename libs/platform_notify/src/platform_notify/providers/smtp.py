@@ -13,12 +13,14 @@ from platform_core.clock import Clock
 
 from platform_notify.messages import MailMessage
 from platform_notify.providers.base import (
+    SENDING_SECONDS,
     ErrorClass,
     Failed,
     ProviderCheckError,
     SenderAddress,
     SendResult,
     failed,
+    one_by_one,
     refusal,
     sent,
     wire_address,
@@ -63,7 +65,7 @@ class SmtpProvider:
         """The provider's name in records and metrics."""
         return "smtp"
 
-    def send(self, messages: Sequence[MailMessage]) -> list[SendResult]:
+    def send(self, messages: Sequence[MailMessage], seconds: float = SENDING_SECONDS) -> list[SendResult]:
         """Send the mails; one result each, in order.
 
         Where the server does not answer or no connection can be made, the rest of the batch fails alike at
@@ -71,7 +73,7 @@ class SmtpProvider:
         """
         batch = _Batch(self._config)
         try:
-            return [self._send_one(batch, message) for message in messages]
+            return one_by_one(messages, lambda message: self._send_one(batch, message), self._clock, seconds)
         finally:
             batch.close()
 

@@ -1,5 +1,6 @@
 -- Record what became of claimed deliveries. Only who holds a delivery's claim may say so, with one exception:
--- that a mail was sent is true whoever says it, and keeps it from being sent once more. What becomes of a digest
+-- that a mail was sent is true whoever says it, and keeps it from being sent once more. It is true also of one
+-- that was given up or skipped by another meanwhile: it has left, whatever was decided later. What becomes of a digest
 -- becomes of all that was gathered into it; but of one that was sent the jobs of those users are skipped whom it
 -- does not tell of.
 --   KEYS[1]  the channel's due set          KEYS[2]  the channel's dead set (score: died, ms)
@@ -7,7 +8,8 @@
 --            prefix of the keys of jobs' deliveries, then for each delivery:
 --            id, key of its job's deliveries, state ("waiting" | "sent" | "dead" | "skipped"), due (ms, for
 --            "waiting"),
---            "count" | "uncount" (forget the attempts so far), number of texts, field, value, ...; the field
+--            "count" | "uncount" (forget the attempts so far) | "untried" (forget this one), number of texts,
+--            field, value, ...; the field
 --            "unsure" is taken away first and must be among them to stay; number of users left out, and for
 --            each: user, reason, layer, detail
 --   returns  for each delivery "ok", or "lost": it was claimed by another meanwhile; nothing is written
@@ -34,6 +36,7 @@ local function settle_members(list, settled_at, fate, left_out)
         number = number + 1
       end
       its_fate = its_fate or fate
+      redis.call('HDEL', record, 'reason')
       redis.call('HSET', record, 'state', its_fate.state, 'settled_at', settled_at, 'detail', its_fate.detail)
       if its_fate.state == 'skipped' then
         redis.call('HSET', record, 'reason', its_fate.reason, 'layer', its_fate.layer)
@@ -53,12 +56,20 @@ local function read_left_out(at)
   return left_out
 end
 
+local late_words = { dead = 'given up', skipped = 'stopped' }
+
 local function settle(at)
   local id, of_job, state, due, counting = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
   local record = prefix .. id
   if redis.call('HGET', record, 'claim') ~= token then
-    if state ~= 'sent' or redis.call('HGET', record, 'state') ~= 'waiting' then
+    local stands = redis.call('HGET', record, 'state')
+    if state ~= 'sent' or (stands ~= 'waiting' and stands ~= 'dead' and stands ~= 'skipped') then
       return 'lost'
+    end
+    if stands ~= 'waiting' then
+      redis.call('HSET', record, 'detail', 'it was being sent already when it was ' .. late_words[stands])
+      redis.call('HDEL', record, 'reason')
+      redis.call('ZREM', dead_set, id)
     end
   end
   redis.call('HDEL', record, 'claim', 'unsure')
@@ -66,7 +77,9 @@ local function settle(at)
   for i = at + 6, at + 5 + tonumber(ARGV[at + 5]), 2 do
     redis.call('HSET', record, ARGV[i], ARGV[i + 1])
   end
-  if counting == 'uncount' then
+  if counting == 'untried' and tonumber(redis.call('HGET', record, 'attempt') or '0') > 1 then
+    redis.call('HINCRBY', record, 'attempt', -1)
+  elseif counting ~= 'count' then
     redis.call('HDEL', record, 'attempt', 'first_attempt_at')
   end
   if state == 'waiting' then
