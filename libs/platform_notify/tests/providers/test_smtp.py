@@ -81,10 +81,23 @@ def test_the_answer_and_the_message_id_are_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("step", "reply", "error_class"),
     [
-        ("MAIL", "550 sender rejected", "refused"),
+        ("MAIL", "550 sender rejected", "auth"),
+        ("MAIL", "550 5.7.1 Relaying denied", "auth"),
+        ("MAIL", "552 5.2.2 Daily sending quota exceeded", "auth"),
+        ("MAIL", "553 5.7.1 Sender address rejected: not owned by user", "auth"),
+        ("MAIL", "501 5.1.7 bad sender address syntax", "auth"),
+        ("MAIL", "552 5.3.4 Message size exceeds fixed limit", "refused"),
+        ("MAIL", "552 5.2.3 Message exceeds local size limit", "refused"),
         ("MAIL", "451 try later", "server"),
         ("MAIL", "530 log in first", "auth"),
         ("RCPT", "550 no such user", "refused"),
+        ("RCPT", "550 5.1.1 no such user", "refused"),
+        ("RCPT", "552 5.2.2 mailbox full", "refused"),
+        # About this recipient or about everybody, who knows: tried again, and the circuit stays closed.
+        ("RCPT", "554 5.7.1 Relay access denied", "server"),
+        ("RCPT", "550 Relaying denied", "server"),
+        ("RCPT", "550 5.7.1 blocked by policy", "server"),
+        ("RCPT", "530 5.7.0 log in first", "auth"),
         ("RCPT", "450 greylisted", "server"),
         ("RCPT", "421 too busy", "server"),
         ("DATA", "554 no mail today", "refused"),
@@ -104,6 +117,17 @@ def test_a_reply_to_one_mail_is_about_that_mail(
         assert failure(results[1])["detail"] == reply
         assert not failure(results[1])["ambiguous"]
         assert len(server.mails) == 2
+
+
+def test_a_server_that_takes_no_international_addresses_refuses_the_mail_and_not_the_sender(
+    tmp_path: Path,
+) -> None:
+    """MAIL is told of the recipient's letters (SMTPUTF8); one such recipient must not stop all others."""
+    with running(tmp_path) as server:
+        server.script("MAIL", "553 5.6.7 address type not supported")
+        foreign: MailMessage = {**sample_message(0), "to": "jürgen@example.com"}
+        results = provider(server).send([foreign, sample_message(1)])
+        assert outcomes(results) == ["refused", "sent"]
 
 
 def test_a_server_that_closes_after_its_reply_is_connected_anew(tmp_path: Path) -> None:
@@ -269,6 +293,24 @@ def test_an_old_server_gets_mails_without_extensions(tmp_path: Path) -> None:
         )
         assert outcomes(results) == ["sent", "refused"]
         assert "non-ASCII" in failure(results[1])["detail"]
+
+
+@pytest.mark.parametrize("reply", ["ok", "553 5.6.7 address type not supported"])
+def test_a_sender_with_international_letters_that_the_server_does_not_take_kills_no_mail(
+    tmp_path: Path, reply: str
+) -> None:
+    extensions = ("SMTPUTF8",) if reply != "ok" else ()
+    with SmtpServer(tmp_path / "ca.pem", extensions=extensions) as server:
+        smtp = SmtpProvider(
+            {
+                "server": endpoint(server),
+                "sender": {"email": "jürgen@example.com", "name": ""},
+                "timeout": 5.0,
+            },
+            FakeClock(),
+        )
+        server.script("MAIL", reply, reply)
+        assert outcomes(smtp.send(mails(2))) == ["auth", "auth"]
 
 
 def test_check_says_how_it_is_connected(tmp_path: Path) -> None:

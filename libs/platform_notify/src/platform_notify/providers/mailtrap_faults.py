@@ -1,7 +1,8 @@
 """What a failed request to Mailtrap means: one pure decision from the answer, or from the lack of one.
 
-Where two readings are possible the choice is the one that loses no mail: a wrong inbox (404) or an unpaid
-account (402) opens the circuit like a wrong key, it does not kill every mail.
+Where two readings are possible the choice is the one that loses no mail: a wrong inbox (404), an unpaid
+account (402) or any other 4xx that is not known to be about the mail opens the circuit like a wrong key, it
+does not kill every mail.
 """
 
 import ssl
@@ -27,7 +28,7 @@ from platform_notify.providers.http_notes import AnswerNote
 from platform_notify.providers.retry_after import parse_retry_after
 from platform_notify.providers.secret import Secret
 
-_AUTH = frozenset({401, 402, 403, 404, 407})
+_REFUSED = frozenset({400, 413, 422})
 _REQUEST_TIMEOUT = 408
 _TOO_EARLY = 425
 _TOO_MANY_REQUESTS = 429
@@ -47,15 +48,15 @@ def is_success(note: AnswerNote) -> bool:
 
 def status_class(status: int) -> ErrorClass:
     """Say what a status other than 2xx means."""
-    if status in _AUTH:
-        return "auth"
+    if status in _REFUSED:
+        return "refused"
     if status == _TOO_MANY_REQUESTS:
         return "rate_limited"
     if status == _REQUEST_TIMEOUT:
         return "timeout"
     if status >= _SERVER_ERROR or status == _TOO_EARLY:
         return "server"
-    return "refused" if status >= _BAD_REQUEST else "unexpected"
+    return "auth" if status >= _BAD_REQUEST else "unexpected"
 
 
 def fault_of_answer(

@@ -3,6 +3,7 @@
 One connection serves one batch: servers drop idle connections, and a batch per connection needs no lock.
 """
 
+import re
 import smtplib
 import ssl
 from collections.abc import Sequence
@@ -35,6 +36,10 @@ _CLOSING = 421
 _PERMANENT = 500
 # RFC 4954 section 6: authentication required, mechanism too weak, credentials invalid, encryption required.
 _AUTH_REPLIES = frozenset({530, 534, 535, 538})
+# RFC 3463: X.3.4 and X.2.3, the message is too large.
+_TOO_LARGE = re.compile(r"5\.(3\.4|2\.3)\b")
+# RFC 3463: X.7.Y, a rule of the server. RFC 5321 has no code of its own for "I do not relay for you".
+_POLICY = re.compile(r"5\.7\.[0-9]+\b|relay", re.IGNORECASE)
 # How many connections in a row may break before the rest of the batch is left for later.
 _MAX_BREAKS = 2
 
@@ -132,11 +137,11 @@ class _Batch:
             content_on_its_way = True
             code, answer = client.data(text)
         except smtplib.SMTPDataError as error:
-            return self._refused(client, error.smtp_code, error.smtp_error)
+            return self._refused(client, error.smtp_code, error.smtp_error, _reply_class(error.smtp_code))
         except OSError as error:
             return self._broken(error, ambiguous=content_on_its_way)
         if code != _OK:
-            return self._refused(client, code, answer)
+            return self._refused(client, code, answer, _reply_class(code))
         self._breaks = 0
         return sent([message_id(message, self._config["sender"])], f"{code} {_words(answer)}")
 
@@ -178,16 +183,22 @@ class _Batch:
         options: list[str] = [f"size={len(text)}"] if client.has_extn("size") else []
         if is_international(message, sender):
             if not client.has_extn("smtputf8"):
-                return failed("refused", "the server cannot take an address with non-ASCII characters")
+                whose: ErrorClass = "auth" if wire_address(message["to"]).isascii() else "refused"
+                return failed(whose, "the server cannot take an address with non-ASCII characters")
             options += ["SMTPUTF8", "BODY=8BITMIME"]
         code, answer = client.mail(wire_address(sender["email"]), options)
-        if code == _OK:
-            code, answer = client.rcpt(wire_address(message["to"]))
-            if code in _RECIPIENT_OK:
-                return None
-        return self._refused(client, code, answer)
+        if code != _OK:
+            about_mail = not wire_address(message["to"]).isascii() or _TOO_LARGE.match(_words(answer))
+            error_class = _reply_class(code) if about_mail else _sender_class(code)
+            return self._refused(client, code, answer, error_class)
+        code, answer = client.rcpt(wire_address(message["to"]))
+        if code not in _RECIPIENT_OK:
+            return self._refused(client, code, answer, _recipient_class(code, _words(answer)))
+        return None
 
-    def _refused(self, client: smtplib.SMTP, code: int, answer: bytes | str) -> Failed:
+    def _refused(
+        self, client: smtplib.SMTP, code: int, answer: bytes | str, error_class: ErrorClass
+    ) -> Failed:
         """Turn a reply into a result, and make the connection ready for the next mail."""
         try:
             if code == _CLOSING:
@@ -196,7 +207,7 @@ class _Batch:
                 client.rset()
         except OSError:
             self._drop()
-        return failed(_reply_class(code), f"{code} {_words(answer)}", secrets=self._secrets)
+        return failed(error_class, f"{code} {_words(answer)}", secrets=self._secrets)
 
     def _broken(self, error: OSError, *, ambiguous: bool) -> Failed:
         self._drop()
@@ -239,6 +250,21 @@ def _reply_class(code: int) -> ErrorClass:
     if code in _AUTH_REPLIES:
         return "auth"
     return "refused" if code >= _PERMANENT else "server"
+
+
+def _sender_class(code: int) -> ErrorClass:
+    """Judge a reply to MAIL: it knows nothing but who sends, so every mail would get the same."""
+    return "auth" if code >= _PERMANENT else "server"
+
+
+def _recipient_class(code: int, words: str) -> ErrorClass:
+    """Judge a reply to RCPT.
+
+    "I do not relay" may be about this one recipient or about everybody: it must neither kill each mail at
+    once nor, said of one, stop all others. So the mail is tried again at the usual times.
+    """
+    usual = _reply_class(code)
+    return "server" if usual == "refused" and _POLICY.search(words) else usual
 
 
 def _is_timeout(error: OSError) -> bool:
