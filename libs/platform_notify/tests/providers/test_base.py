@@ -97,9 +97,16 @@ def test_a_good_mail_is_not_refused() -> None:
     assert refusal(sample_message()) is None
 
 
+@pytest.mark.parametrize("trick", ["\r\nBcc: all@example.com", "\n\n", "\x00", "\u2028", "\u202ex", "\t"])
+def test_a_category_is_one_line_whatever_a_job_says(trick: str) -> None:
+    category = safe_category({**sample_message(), "category": f"a{trick}b"})
+    assert category.isprintable()
+    assert category == " ".join(f"a{trick}b".replace("\x00", " ").replace("\u202e", "").split())
+
+
 def test_texts_are_made_safe() -> None:
     message: MailMessage = {**sample_message(), "subject": "\r\n", "category": "\n" + "c" * 300}
     assert safe_subject(message) == "(no subject)"
-    assert len(safe_category(message)) == 255
+    assert safe_category(message) == "c" * 254 + "…"
     assert safe_body("\ud800\x00é") == "?é"
     assert extra_headers(message) == {"X-Delivery-Id": "delivery-0", "Auto-Submitted": "auto-generated"}

@@ -1,19 +1,25 @@
 """Mailtrap for real: its SDK over TLS against a local server that speaks its API."""
 
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from socketserver import BaseRequestHandler
 
 import pytest
 from platform_core.json_values import JsonValue
 from platform_workers.testing import FakeClock
+from typing_extensions import override
 
 from platform_notify.messages import MailMessage
 from platform_notify.providers.base import ErrorClass, Failed, ProviderCheckError, SendResult
+from platform_notify.providers.http_notes import MAX_BODY_BYTES
 from platform_notify.providers.mailtrap import MAX_BATCH, MailtrapConfig, MailtrapProvider
 from platform_notify.providers.secret import Secret
 from platform_notify.rate_limit import Unlimited
 from platform_notify.testing import MailtrapServer
+from platform_notify.testing.local_server import LocalServer
+from platform_notify.testing.local_server import reset as cut
 from platform_notify.testing.mailtrap_answers import (
     Answer,
     bad_gateway,
@@ -131,6 +137,13 @@ def test_what_is_empty_is_left_out(server: MailtrapServer) -> None:
     assert "category" not in body
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_no_line_of_a_job_breaks_through_in_the_category(server: MailtrapServer, count: int) -> None:
+    tricked: list[MailMessage] = [{**mail, "category": "a\r\nBcc: b\x00"} for mail in mails(count)]
+    provider(server).send(tricked)
+    assert [taken["mail"].get("category") for taken in server.mails] == ["a Bcc: b"] * count
+
+
 def test_the_longest_delivery_id_is_within_mailtraps_limit(server: MailtrapServer) -> None:
     results = provider(server).send([{**sample_message(), "delivery_id": "x" * 200}])
     assert outcomes(results) == ["sent"]
@@ -228,6 +241,88 @@ def test_a_server_with_a_foreign_certificate_gets_nothing(server: MailtrapServer
     [result] = failures(make_provider(trusting_others, FakeClock()).send(mails(1)))
     assert (result["error_class"], result["ambiguous"]) == ("connect", False)
     assert server.requests == []
+
+
+@pytest.mark.parametrize("fault", ["plain HTTP", "alert", "reset", "closed", "hang"])
+def test_a_line_that_breaks_before_tls_is_agreed_upon_carried_no_mail(
+    server: MailtrapServer, fault: str
+) -> None:
+    """It was called unsure: with MAIL_WHEN_UNSURE=hold a wrong port number killed every mail."""
+
+    class Rude(BaseRequestHandler):
+        @override
+        def handle(self) -> None:
+            connection: socket.socket = self.request
+            connection.recv(10_000)
+            match fault:
+                case "plain HTTP":
+                    connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+                case "alert":
+                    connection.sendall(b"\x15\x03\x03\x00\x02\x02\x28")
+                case "reset":
+                    cut(connection)
+                case "hang":
+                    rude.closed.wait()
+                case _:
+                    pass
+
+    rude = LocalServer(Rude)
+    rude.start()
+    settings: MailtrapConfig = {**config(server), "api_host": f"127.0.0.1:{rude.port}", "timeout": 1}
+    results = failures(make_provider(settings, FakeClock()).send(mails(2)))
+    rude.stop()
+    assert [(result["error_class"], result["ambiguous"]) for result in results] == [("connect", False)] * 2
+
+
+def test_a_reset_after_another_that_came_in_the_handshake_may_have_sent_the_mail(
+    server: MailtrapServer,
+) -> None:
+    """What is known of one request says nothing about the next."""
+    trusting_others: MailtrapConfig = {**config(server), "ca_bundle": None}
+    mailtrap = make_provider(trusting_others, FakeClock())
+    assert outcomes(mailtrap.send(mails(1))) == ["connect"]
+    trusting_others["ca_bundle"] = server.ca_bundle
+    trusted = make_provider(trusting_others, FakeClock())
+    server.answer_next(reset(), ok())
+    [result] = failures(trusted.send(mails(1)))
+    assert (result["error_class"], result["ambiguous"]) == ("server", True)
+    assert outcomes(trusted.send(mails(1))) == ["sent"]
+
+
+def test_an_answer_without_end_is_not_read_and_the_next_one_is(server: MailtrapServer) -> None:
+    """It filled the memory, which takes every mail down with it."""
+    mailtrap = provider(server)
+    server.answer_next(reply(200, "x" * (MAX_BODY_BYTES + 1)), reply(200, "x" * MAX_BODY_BYTES))
+    [result] = failures(mailtrap.send(mails(1)))
+    assert (result["error_class"], result["ambiguous"]) == ("server", True)
+    assert "longer than 8,000,000 bytes" in result["detail"]
+    [result] = failures(mailtrap.send(mails(1)))
+    assert result["detail"] == "HTTP 200 with 8000000 bytes nobody can read"
+    assert outcomes(mailtrap.send(mails(1))) == ["sent"]
+
+
+class Ticking(FakeClock):
+    """A clock that goes on by six seconds whenever it is looked at."""
+
+    @override
+    def monotonic(self) -> float:
+        self.advance(6)
+        return super().monotonic()
+
+
+def test_an_answer_that_trickles_is_given_up_when_the_time_is_over(server: MailtrapServer) -> None:
+    """Each part comes in time, and the whole never does."""
+    server.answer_next(reply(200, "x" * 1_000_000))
+    mailtrap = make_provider(config(server), Ticking())
+    [result] = failures(mailtrap.send(mails(1)))
+    assert (result["error_class"], result["ambiguous"]) == ("timeout", True)
+    assert "longer than 10 s" in result["detail"]
+
+
+def test_an_answer_that_breaks_off_may_have_sent_the_mail(server: MailtrapServer) -> None:
+    server.answer_next({**reply(200, "no number\r\nshort"), "headers": {"Transfer-Encoding": "chunked"}})
+    [result] = failures(provider(server).send(mails(1)))
+    assert (result["error_class"], result["ambiguous"]) == ("server", True)
 
 
 def test_a_ca_file_that_is_not_there_is_told(server: MailtrapServer, tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """What each answer of Mailtrap means, and each way of not answering."""
 
 import http.client
-import ssl
 from datetime import UTC, datetime
 
 import pytest
@@ -11,6 +10,7 @@ from urllib3.connectionpool import HTTPSConnectionPool
 from urllib3.exceptions import NewConnectionError, ProtocolError, ReadTimeoutError
 
 from platform_notify.providers.base import ErrorClass
+from platform_notify.providers.http_notes import EndlessAnswerError, SlowAnswerError
 from platform_notify.providers.mailtrap_faults import (
     fault_of_answer,
     fault_of_unread,
@@ -117,7 +117,6 @@ CONNECTION = HTTPSConnection("host")
             "connect",
             False,
         ),
-        (caused(requests.exceptions.SSLError(), ssl.SSLCertVerificationError("bad")), "connect", False),
         (requests.exceptions.SSLError("EOF"), "server", True),
         (requests.ReadTimeout(), "timeout", True),
         (
@@ -134,8 +133,8 @@ CONNECTION = HTTPSConnection("host")
             "server",
             True,
         ),
-        (requests.exceptions.ChunkedEncodingError(), "server", True),
-        (requests.exceptions.ContentDecodingError(), "server", True),
+        (EndlessAnswerError("long"), "server", True),
+        (SlowAnswerError("slow"), "timeout", True),
         (requests.TooManyRedirects(), "unexpected", False),
         (requests.exceptions.InvalidURL(), "unexpected", False),
         (TypeError("odd"), "unexpected", False),
@@ -146,6 +145,20 @@ def test_what_no_answer_means(error: Exception, error_class: ErrorClass, ambiguo
     assert (fault["error_class"], fault["ambiguous"]) == (error_class, ambiguous)
     assert fault["detail"].startswith(type(error).__name__)
     assert fault["retry_after"] is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        requests.exceptions.SSLError("wrong version number"),
+        requests.exceptions.SSLError("certificate verify failed"),
+        caused(requests.ConnectionError(), ProtocolError("cut"), ConnectionResetError("cut")),
+        requests.ReadTimeout(),
+    ],
+)
+def test_before_tls_is_agreed_upon_nothing_was_sent(error: Exception) -> None:
+    fault = fault_without_answer(error, in_handshake=True)
+    assert (fault["error_class"], fault["ambiguous"]) == ("connect", False)
 
 
 def test_the_words_of_the_system_are_told_and_those_of_the_libraries_are_not() -> None:

@@ -31,6 +31,9 @@ ANY_TEXT: SearchStrategy[str] = text(max_size=40)
         ("Wed, 21 Oct 2026 07:27:00 GMT", 0.0),
         ("Wed, 21 Oct 2099 07:28:00 GMT", MAX_RETRY_AFTER),
         ("Wed, 99 Oct 2026 07:28:00 GMT", None),
+        ("Mon, 01 Jan 2026 00:00:00 +99999999999999999999", None),
+        ("Mon, 01 Jan 0001 00:00:00 +2359", 0.0),
+        ("Fri, 31 Dec 9999 23:59:59 -2359", MAX_RETRY_AFTER),
     ],
 )
 def test_how_long_to_wait(header: str | None, seconds: float | None) -> None:

@@ -102,7 +102,8 @@ class MailtrapConfig(TypedDict):
         api_host: another host (`host` or `host:port`), for tests and proxies; None for Mailtrap's own.
         ca_bundle: the CA to trust there (PEM); None for the usual ones.
         sender: who the mails come from; to send for real, its domain must be verified at Mailtrap.
-        timeout: seconds to wait for a connection, and for each part of the answer.
+        timeout: seconds to wait for a connection, and for each part of the answer; a request may take twice
+            as long in all.
     """
 
     api_key: Secret
@@ -270,7 +271,7 @@ class MailtrapProvider:
         note = http.adapter.note
         secrets = [self._config["api_key"]]
         if note is None:
-            return fault_without_answer(failure)
+            return fault_without_answer(failure, in_handshake=http.adapter.in_handshake)
         if is_success(note):
             return fault_of_unread(note, secrets)
         words = failure.errors if isinstance(failure, APIError) else []
@@ -332,7 +333,7 @@ class MailtrapProvider:
 
     def _line(self) -> "_Line":
         if self._held.line is None:
-            self._held.line = _Line(self._config)
+            self._held.line = _Line(self._config, self._clock)
             with self._lock:
                 self._lines.add(self._held.line)
         return self._held.line
@@ -341,10 +342,11 @@ class MailtrapProvider:
 class _Http(HttpClient):
     """The SDK's HTTP client with a session that notes answers, stays on one host and reads no `.netrc`."""
 
-    def __init__(self, host: str, config: MailtrapConfig, headers: dict[str, str]) -> None:
+    def __init__(self, host: str, config: MailtrapConfig, headers: dict[str, str], clock: Clock) -> None:
         super().__init__(host=host, headers=headers, timeout=config["timeout"])
         self._used_at: float | None = None
-        self.adapter = NotingAdapter()
+        # A connection and the beginning of an answer may each take the timeout.
+        self.adapter = NotingAdapter(clock, 2.0 * config["timeout"])
         self._session.mount("https://", self.adapter)
         self._session.trust_env = False
         self._session.max_redirects = 0
@@ -365,11 +367,11 @@ class _Http(HttpClient):
 class _Line:
     """One thread's sessions and the SDK's sending API on top of one of them."""
 
-    def __init__(self, config: MailtrapConfig) -> None:
+    def __init__(self, config: MailtrapConfig, clock: Clock) -> None:
         inbox = config["sandbox_inbox_id"]
         client = MailtrapClient(token=config["api_key"].reveal(), sandbox=inbox is not None, inbox_id=inbox)
-        self.http = _Http(_host(config), config, client.headers)
-        self.log_http = _Http(config["api_host"] or GENERAL_HOST, config, client.headers)
+        self.http = _Http(_host(config), config, client.headers, clock)
+        self.log_http = _Http(config["api_host"] or GENERAL_HOST, config, client.headers, clock)
         self.api = SendingApi(client=self.http, inbox_id=inbox)
         self._send_path = "/api/send" if inbox is None else f"/api/send/{inbox}"
 

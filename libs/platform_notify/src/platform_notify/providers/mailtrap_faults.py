@@ -5,26 +5,23 @@ account (402) or any other 4xx that is not known to be about the mail opens the 
 does not kill every mail.
 """
 
-import ssl
 from collections.abc import Sequence
 from datetime import datetime
 
 from platform_core.errors import DecodeError
 from platform_core.json_values import JsonValue, decode_json
 from requests.exceptions import (
-    ChunkedEncodingError,
-    ConnectTimeout,
-    ContentDecodingError,
-    RequestException,
-    Timeout,
+    ConnectionError as LostConnectionError,
 )
 from requests.exceptions import (
-    ConnectionError as LostConnectionError,
+    ConnectTimeout,
+    RequestException,
+    Timeout,
 )
 from urllib3.exceptions import NewConnectionError
 
 from platform_notify.providers.base import ErrorClass, Failed, failed
-from platform_notify.providers.http_notes import AnswerNote
+from platform_notify.providers.http_notes import AnswerNote, EndlessAnswerError
 from platform_notify.providers.retry_after import parse_retry_after
 from platform_notify.providers.secret import Secret
 
@@ -37,8 +34,7 @@ _MULTIPLE_CHOICES = 300
 _BAD_REQUEST = 400
 _SERVER_ERROR = 500
 
-_NEVER_CONNECTED = (NewConnectionError, ssl.SSLCertVerificationError)
-_BROKEN_OFF = (LostConnectionError, ChunkedEncodingError, ContentDecodingError)
+_BROKEN_OFF = (LostConnectionError, EndlessAnswerError)
 
 
 def is_success(note: AnswerNote) -> bool:
@@ -96,8 +92,13 @@ def fault_of_unread(note: AnswerNote, secrets: Sequence[Secret]) -> Failed:
     return failed("server", f"HTTP {note['status']} with {size} bytes nobody can read", ambiguous=True)
 
 
-def fault_without_answer(error: Exception) -> Failed:
+def fault_without_answer(error: Exception, *, in_handshake: bool = False) -> Failed:
     """Judge a request that got no whole answer.
+
+    Args:
+        error: what came of it.
+        in_handshake: it came while TLS was agreed upon: a bad certificate, a server that speaks no TLS or
+            another kind, a line that was cut. Nothing of the request was written then.
 
     The libraries' own texts are not used: they can quote the request's headers, and so the key.
     """
@@ -107,7 +108,8 @@ def fault_without_answer(error: Exception) -> Failed:
     # The operating system's words (`Connection refused`) quote nothing.
     harmless = isinstance(last, OSError) and not isinstance(last, RequestException)
     detail = f"{names}: {last}" if harmless else names
-    if isinstance(error, ConnectTimeout) or any(isinstance(reason, _NEVER_CONNECTED) for reason in reasons):
+    never_connected = any(isinstance(reason, NewConnectionError) for reason in reasons)
+    if in_handshake or never_connected or isinstance(error, ConnectTimeout):
         return failed("connect", detail)
     if any(isinstance(reason, TimeoutError | Timeout) for reason in reasons):
         return failed("timeout", detail, ambiguous=True)

@@ -25,7 +25,8 @@ def parse_retry_after(text: str | None, now: datetime) -> float | None:
     else:
         try:
             moment = parsedate_to_datetime(words)
-        except ValueError:
+        except (ValueError, OverflowError):
+            # The second one: an offset from UTC beyond all numbers.
             return None
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
