@@ -274,21 +274,6 @@ def test_a_line_that_breaks_before_tls_is_agreed_upon_carried_no_mail(
     assert [(result["error_class"], result["ambiguous"]) for result in results] == [("connect", False)] * 2
 
 
-def test_a_reset_after_another_that_came_in_the_handshake_may_have_sent_the_mail(
-    server: MailtrapServer,
-) -> None:
-    """What is known of one request says nothing about the next."""
-    trusting_others: MailtrapConfig = {**config(server), "ca_bundle": None}
-    mailtrap = make_provider(trusting_others, FakeClock())
-    assert outcomes(mailtrap.send(mails(1))) == ["connect"]
-    trusting_others["ca_bundle"] = server.ca_bundle
-    trusted = make_provider(trusting_others, FakeClock())
-    server.answer_next(reset(), ok())
-    [result] = failures(trusted.send(mails(1)))
-    assert (result["error_class"], result["ambiguous"]) == ("server", True)
-    assert outcomes(trusted.send(mails(1))) == ["sent"]
-
-
 def test_an_answer_without_end_is_not_read_and_the_next_one_is(server: MailtrapServer) -> None:
     """It filled the memory, which takes every mail down with it."""
     mailtrap = provider(server)
