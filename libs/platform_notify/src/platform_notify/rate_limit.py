@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Final, Protocol, TypedDict
 
 from platform_core.clock import Clock, to_millis
-from platform_workers.errors import RedisUnavailableError
+from platform_workers.errors import RedisCommandError, RedisUnavailableError
 from platform_workers.lua_scripts import load_script
 from platform_workers.redis import RedisClient
 from typing_extensions import override
@@ -63,8 +63,8 @@ class RateLimit(Permits):
     def take(self) -> float:
         """See `Permits.take`.
 
-        Without Redis there is no permit either, for nobody else would know of it. That is no error here: it
-        is asked in the middle of a sending, whose results must not get lost.
+        Without Redis, or if it refuses, there is no permit either, for nobody else would know of it. That is
+        no error here: it is asked in the middle of a sending, whose results must not get lost.
         """
         try:
             [wait] = self._redis.run_script(
@@ -74,7 +74,7 @@ class RateLimit(Permits):
                     "args": [str(to_millis(self._clock.now())), *rate_arguments(self._rule)],
                 }
             )
-        except RedisUnavailableError:
+        except (RedisUnavailableError, RedisCommandError):
             return _NO_REDIS_WAIT
         return int(wait) / 1000
 
