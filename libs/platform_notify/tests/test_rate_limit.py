@@ -52,7 +52,7 @@ def test_a_full_bucket_leaves_no_key(redis: RedisClient, clock: FakeClock) -> No
 
 
 def test_replicas_share_one_bucket(redis: RedisClient, clock: FakeClock) -> None:
-    # Redis' own clock goes on while the test's stands: a bucket full again in a tenth of a second may be gone.
+    # Redis' own clock goes on while the test's stands: one full again in a tenth of a second may be gone.
     slow: RateRule = {**RULE, "interval": timedelta(minutes=1)}
     one, two = RateLimit(redis, clock, slow), RateLimit(redis, clock, slow)
     assert granted(one, 2) + granted(two, 2) == 3

@@ -400,6 +400,24 @@ def test_a_batch_refused_as_a_whole_is_halved_until_the_rest_gets_through(
     assert sizes == [8, 4, 2, 2, 1, 1, 4]
 
 
+@pytest.mark.parametrize(
+    ("count", "answers", "expected"),
+    [
+        (500, [error(400), ok()], ["sent"] + ["no_time"] * 499),
+        (500, [error(400), error(400, "this one")], ["refused"] + ["no_time"] * 499),
+        (2, [error(400), ok()], ["sent", "no_time"]),
+        (500, [error(400), rate_limited("3")], ["rate_limited"] * 500),
+    ],
+)
+def test_a_slow_halving_finds_out_about_one_mail_in_each_call(
+    server: MailtrapServer, count: int, answers: list[Answer], expected: list[str]
+) -> None:
+    """Else the same batch would be refused, and put back, for ever."""
+    server.answer_next(*answers)
+    assert outcomes(provider(server).send(mails(count), 0.0)) == expected
+    assert len(server.requests) == 2
+
+
 def test_halving_has_a_limit_and_kills_no_mail_it_did_not_try_alone(server: MailtrapServer) -> None:
     server.answer_always(error(400))
     results = provider(server).send(mails(200))

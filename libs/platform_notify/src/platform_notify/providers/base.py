@@ -113,7 +113,7 @@ class MailProvider(Protocol):
         Args:
             messages: the mails.
             seconds: for how long to begin with further ones; what was not begun by then is `no_time`. The
-                first request is made in any case, or with a slow server no mail would ever leave.
+                fate of at least one is found out in any case, or with a slow server no mail would ever leave.
 
         Returns:
             One result for each message, in the same order.
