@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from platform_notify.circuit import Circuit
 from platform_notify.claims import Claim
-from platform_notify.deliveries import EMAIL, NewDelivery
+from platform_notify.deliveries import EMAIL, AttemptNote, NewDelivery
 from platform_notify.delivery_store import (
     RETENTION,
     DeliveryStore,
@@ -262,6 +262,37 @@ def test_that_a_mail_was_sent_counts_also_over_what_was_decided_meanwhile(
     assert not store.replay(found)
     assert keys_without_ttl(redis) == []
     assert store.settle(EMAIL, "slow", [sent(delivery)]) == [False], "a second time changes nothing"
+
+
+def attempted(settlement: Settlement, seconds: float) -> Settlement:
+    note: AttemptNote = {
+        "at": NOON + timedelta(seconds=seconds),
+        "provider": "smtp",
+        "result": "server",
+        "detail": "x",
+        "ambiguous": False,
+        "duration_ms": 7,
+    }
+    return {**settlement, "attempts": [note]}
+
+
+def test_what_is_recorded_twice_because_an_answer_got_lost_is_recorded_once(
+    store: DeliveryStore, clock: FakeClock
+) -> None:
+    """Redis had done it and said so to nobody; the log told of a lost claim, and no figure of the mail."""
+    delivery = new_delivery()
+    store.add(delivery)
+    claim(store, "one")
+    first = attempted(again(delivery, 5), 1)
+    assert store.settle(EMAIL, "one", [first]) == [True]
+    assert store.settle(EMAIL, "one", [first]) == [True]
+    clock.advance(5)
+    claim(store, "other")
+    assert store.settle(EMAIL, "one", [first]) == [True]
+    found = store.find(delivery["delivery_id"])
+    assert found is not None
+    assert (found.get("claim"), found.get("attempt")) == ("other", 2), "and nothing was written"
+    assert store.settle(EMAIL, "one", [attempted(again(delivery, 5), 2)]) == [False]
 
 
 def test_a_late_answer_counts_as_long_as_nobody_else_took_over(

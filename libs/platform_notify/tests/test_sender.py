@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from platform_notify.circuit import PROBE_PAUSE, Circuit
 from platform_notify.deliveries import EMAIL, Delivery
-from platform_notify.delivery_store import DeliveryStore
+from platform_notify.delivery_store import DeliveryStore, Settlement
 from platform_notify.digests import GatheringRule
 from platform_notify.messages import MailMessage
 from platform_notify.providers.base import (
@@ -502,6 +502,34 @@ def test_no_sender_of_a_process_claims_before_the_others_have_recorded(
     assert bench.delivery()["state"] == "sent"
     assert len(bench.provider.batches) == 1
     assert logger.events() == ["notifier.delivery_sent"]
+
+
+class Deaf(DeliveryStore):
+    """Has recorded what it was told, but its first answer does not come back."""
+
+    answers = False
+
+    @override
+    def settle(self, channel: str, token: str, settlements: Sequence[Settlement]) -> list[bool]:
+        kept = super().settle(channel, token, settlements)
+        if not self.answers:
+            self.answers = True
+            raise RedisUnavailableError("Timeout reading from socket")
+        return kept
+
+
+def test_a_mail_whose_recording_was_not_confirmed_is_told_as_sent(
+    redis: RedisClient, clock: FakeClock, logger: FakeLogger
+) -> None:
+    bench = Bench(redis, clock, logger)
+    bench.store = Deaf(redis, clock)
+    bench.queue("j1")
+    sender = bench.another()
+    with pytest.raises(RedisUnavailableError):
+        sender.run_once()
+    assert sender.run_once()["claimed"] == 0
+    assert logger.events() == ["notifier.delivery_sent"]
+    assert [report["result"] for report in bench.counts.attempts] == ["sent"]
 
 
 # -- too little time ----------------------------------------------------------------------------------

@@ -12,7 +12,8 @@
 --            field, value, ...; the field
 --            "unsure" is taken away first and must be among them to stay; number of users left out, and for
 --            each: user, reason, layer, detail
---   returns  for each delivery "ok", or "lost": it was claimed by another meanwhile; nothing is written
+--   returns  for each delivery "ok", or "lost": it was claimed by another meanwhile; nothing is written. What is
+--            said a second time, with the same attempts, is "ok" and writes nothing: the first answer got lost
 local due_set, dead_set = KEYS[1], KEYS[2]
 local now, retention, token, prefix = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
 local list_prefix, job_prefix = ARGV[5], ARGV[6]
@@ -58,10 +59,22 @@ end
 
 local late_words = { dead = 'given up', skipped = 'stopped' }
 
+local function is_recorded(record, at)
+  for i = at + 6, at + 5 + tonumber(ARGV[at + 5]), 2 do
+    if ARGV[i] == 'attempts' then
+      return redis.call('HGET', record, 'attempts') == ARGV[i + 1]
+    end
+  end
+  return false
+end
+
 local function settle(at)
   local id, of_job, state, due, counting = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
   local record = prefix .. id
   if redis.call('HGET', record, 'claim') ~= token then
+    if is_recorded(record, at) then
+      return 'ok'
+    end
     local stands = redis.call('HGET', record, 'state')
     if state ~= 'sent' or (stands ~= 'waiting' and stands ~= 'dead' and stands ~= 'skipped') then
       return 'lost'
