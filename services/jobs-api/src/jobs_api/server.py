@@ -11,7 +11,9 @@ from typing import Final, Self
 import uvicorn
 from litestar import Litestar
 from typing_extensions import override
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from jobs_api.event_hub import EventHub
 
@@ -107,6 +109,18 @@ class HeadLimitedProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
+class RefusalAwareProtocol(WebSocketsSansIOProtocol):
+    """Uvicorn's WebSocket, which takes a handshake refused with an answer for one left without any."""
+
+    @override
+    async def send(self, message: ASGISendEvent) -> None:
+        """Send what the application says."""
+        await super().send(message)
+        if self.initial_response is not None and self.close_sent:
+            # Else it would be logged as a fault.
+            self.handshake_complete = True
+
+
 class ApiServer(uvicorn.Server):
     """Uvicorn's server, which ends open event streams first: they would never end by themselves."""
 
@@ -134,6 +148,7 @@ def make_server(
         trusted_proxies: addresses whose word on the client's address and on https is believed.
     """
     protocol: type[asyncio.Protocol] = HeadLimitedProtocol
+    socket_protocol: type[asyncio.Protocol] = RefusalAwareProtocol
     config = uvicorn.Config(
         app,
         host=host,
@@ -141,7 +156,7 @@ def make_server(
         # Named, so that a missing one is told at once and not replaced by a slower one in silence.
         loop=LOOP,
         http=protocol,
-        ws="websockets-sansio",
+        ws=socket_protocol,
         ws_max_size=MAX_SOCKET_MESSAGE_BYTES,
         # Events are small and go to many: compressing each for each client costs more than it saves.
         ws_per_message_deflate=False,

@@ -1,15 +1,18 @@
 """A key held to domains where none need stand in the address: lists, statistics, events; and other scopes."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 from access_kit import Keys, bearer, locked_api
 from event_kit import run_job
+from fakeredis import FakeServer
 from platform_core.job_events import job_domain
+from platform_core.json_values import decode_json
 from platform_workers.redis import RedisClient
-from platform_workers.testing import FakeClock
+from platform_workers.testing import FakeClock, FakeRedis
 from service_kit import HONEST, PATIENCE, Service, context_of, json_of, running_api, submit
+from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
@@ -117,13 +120,55 @@ def test_a_key_for_several_domains_says_which_it_wants_to_hear_of(locked: Servic
     assert (caught.value.rcvd.code, "files, qr" in caught.value.rcvd.reason) == (4403, True)
 
 
-def test_a_socket_needs_a_key_too(locked: Service, keys: Keys) -> None:
-    for headers in ({}, keys.bearer("submit"), bearer("x")):
-        with pytest.raises(InvalidStatus) as caught, talking(locked, "", headers):
-            pass
-        assert caught.value.response.status_code == 403
-    with pytest.raises(InvalidStatus), talking(locked, "domain=turkic", keys.bearer("read", domains=["qr"])):
+def refusal(service: Service, query: str, headers: dict[str, str]) -> tuple[int, str, Headers]:
+    """Open a socket, which is refused: return the status, the kind of problem and the headers."""
+    with pytest.raises(InvalidStatus) as caught, talking(service, query, headers):
         pass
+    answer = caught.value.response
+    problem = decode_json(bytes(answer.body or b""))
+    assert isinstance(problem, dict)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert problem["status"] == answer.status_code
+    return answer.status_code, str(problem["type"]).removeprefix("urn:jobs-api:"), answer.headers
+
+
+def test_a_refused_socket_is_answered_as_a_refused_request(
+    locked: Service, keys: Keys, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A bare 403, whatever the reason, would have clients with a wrong key try for ever."""
+    status, word, headers = refusal(locked, "", {})
+    assert (status, word) == (401, "key-missing")
+    assert headers["www-authenticate"] == 'Bearer realm="jobs-api"'
+    assert refusal(locked, "", bearer("x"))[:2] == (401, "key-unknown")
+    assert refusal(locked, "", keys.bearer("submit"))[:2] == (403, "scope-missing")
+    theirs = keys.bearer("read", domains=["qr"])
+    assert refusal(locked, "domain=turkic", theirs)[:2] == (403, "domain-missing")
+    # The server has a word in its log for a handshake that was left without an answer.
+    assert [line.getMessage() for line in caplog.records if line.levelname == "ERROR"] == []
+
+
+def test_a_socket_that_may_be_opened_later_says_when(
+    vault: RedisClient, files: FileStore, clock: FakeClock
+) -> None:
+    few: AccessSettings = {**HONEST, "max_event_streams": 2, "max_event_streams_per_key": 1}
+    with running_api(vault, files, access=few, clock=clock) as service, talking(service, "", {}):
+        status, word, headers = refusal(service, "", {})
+        assert (status, word, headers["retry-after"]) == (429, "too-many-streams", "5")
+    few = {**HONEST, "max_event_streams": 1}
+    with running_api(vault, files, access=few, clock=clock) as service, talking(service, "", {}):
+        status, word, headers = refusal(service, "", {})
+        assert (status, word, headers["retry-after"]) == (503, "streams-full", "5")
+
+
+def test_a_socket_is_refused_for_now_while_it_is_not_known_who_asks(
+    files: FileStore, clock: FakeClock
+) -> None:
+    memory = FakeServer(version=(7, 2))
+    with locked_api(FakeRedis(memory), files, clock) as service:
+        memory.connected = False
+        clock.advance(3600)
+        status, word, headers = refusal(service, "", bearer("x"))
+        assert (status, word, headers["retry-after"]) == (503, "redis-away", "5")
 
 
 def test_a_signed_in_browser_may_open_a_socket(locked: Service, keys: Keys) -> None:
@@ -135,8 +180,7 @@ def test_a_signed_in_browser_may_open_a_socket(locked: Service, keys: Keys) -> N
 
 def test_a_page_of_another_site_opens_no_socket_of_an_open_api(service: Service) -> None:
     """A browser asks nobody before it opens a socket to another site, and lets the page read what comes."""
-    with pytest.raises(InvalidStatus), talking(service, "", {"Origin": "https://attacker.example"}):
-        pass
+    assert refusal(service, "", {"Origin": "https://attacker.example"})[:2] == (403, "other-site")
     with talking(service, "", {"Origin": service["url"]}) as socket:
         assert socket.recv(PATIENCE)
 
@@ -154,8 +198,10 @@ def test_streams_end_when_their_key_is_revoked(
         keys.revoke(text)
         list(lines)
         # What was on its way still comes; then the server says goodbye.
-        list(socket)
-        assert socket.close_code == 1001
+        with suppress(ConnectionClosed):
+            list(socket)
+        # 1001 would say "connect again": for ever, with a key that is refused.
+        assert socket.close_code == 4401
 
 
 def test_sockets_take_places_and_give_them_back(

@@ -13,6 +13,7 @@ from jobs_api.http.event_streams import event_stream_routes
 from jobs_api.http.events import event_routes
 from jobs_api.http.files import file_routes
 from jobs_api.http.gate import Passage
+from jobs_api.http.handshakes import answer_handshakes
 from jobs_api.http.health import health_routes
 from jobs_api.http.job_types import job_type_routes
 from jobs_api.http.jobs import job_routes
@@ -42,7 +43,11 @@ def make_app(services: Services) -> Litestar:
     handlers: dict[
         int | type[Exception], Callable[[Request[object, object, State], Exception], Response[bytes]]
     ] = {Exception: exception_handler(services["logger"])}
-    middleware: list[Callable[[Passage], Passage]] = [note_arrivals, services["gate"].around]
+    middleware: list[Callable[[Passage], Passage]] = [
+        note_arrivals,
+        answer_handshakes(services["logger"]),
+        services["gate"].around,
+    ]
     before_send: list[Callable[[object, object], Awaitable[None]]] = [measure_answers(services["metrics"])]
     answer_options: Callable[[Request[object, object, State]], Awaitable[Response[None] | None]] = (
         description.answer_options

@@ -20,6 +20,7 @@ from platform_core.event_codec import Int64, JobId
 from platform_core.job_events import job_domain
 from platform_core.json_values import convert_as
 from platform_core.logging import Logger
+from platform_workers.errors import RedisUnavailableError
 
 from jobs_api.event_listener import Wanted
 from jobs_api.event_positions import Positions, read_positions
@@ -27,6 +28,7 @@ from jobs_api.http.access import STREAMS, domain_to_follow
 from jobs_api.http.answers import READ, is_head
 from jobs_api.http.event_stream import EventStream
 from jobs_api.http.event_texts import SERVER_SENT, SOCKET
+from jobs_api.http.gate import Gate
 from jobs_api.http.problems import ProblemError, field_fault
 from jobs_api.http.services import Services
 
@@ -40,6 +42,9 @@ CLOSE_TOO_MANY: Final = 1008
 
 CLOSE_UNEXPECTED: Final = 1011
 """Something went wrong here, and was logged."""
+
+CLOSE_KEY_OVER: Final = 4401
+"""Who opened the socket would no longer be let in: to come back with the same key is of no use."""
 
 CLOSE_FORBIDDEN: Final = 4403
 """The key is not for what was asked; the reason says for what."""
@@ -101,7 +106,7 @@ def event_stream_routes(services: Services) -> Router:
             await socket.close(CLOSE_FORBIDDEN, error.problem["detail"][:MAX_REASON])
             return
         stream = EventStream(hub, wanted, since, SOCKET, heartbeat_seconds)
-        await talk(socket, gate.while_admitted(socket, stream.parts()), services["logger"])
+        await talk(socket, gate.while_admitted(socket, stream.parts()), gate, services["logger"])
 
     return Router("/v1/events", route_handlers=[events, events_by_socket], tags=["events"])
 
@@ -113,10 +118,10 @@ async def joined(parts: AsyncIterator[list[str]]) -> AsyncIterator[bytes]:
 
 
 async def talk(
-    socket: WebSocket[object, object, State], parts: AsyncIterator[list[str]], logger: Logger
+    socket: WebSocket[object, object, State], parts: AsyncIterator[list[str]], gate: Gate, logger: Logger
 ) -> None:
-    """Send until the client is gone, sends too much, or the server stops."""
-    tasks = [asyncio.create_task(send_all(socket, parts)), asyncio.create_task(hear_out(socket))]
+    """Send until the client is gone, sends too much or may hear no more, or the server stops."""
+    tasks = [asyncio.create_task(send_all(socket, parts, gate)), asyncio.create_task(hear_out(socket))]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -140,11 +145,16 @@ def code_of_end(task: asyncio.Task[int | None], logger: Logger) -> int | None:
     return CLOSE_UNEXPECTED
 
 
-async def send_all(socket: WebSocket[object, object, State], parts: AsyncIterator[list[str]]) -> int | None:
+async def send_all(
+    socket: WebSocket[object, object, State], parts: AsyncIterator[list[str]], gate: Gate
+) -> int | None:
     """Send what the stream gives; return the code to close with when it ends."""
     async for texts in parts:
         for text in texts:
             await socket.send_text(text)
+    with suppress(RedisUnavailableError):
+        if not await gate.still_admitted(socket):
+            return CLOSE_KEY_OVER
     return CLOSE_GOING_AWAY
 
 

@@ -15,6 +15,7 @@ from typing import Final, Protocol, TypeAlias, TypedDict, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from litestar.datastructures import Headers
+from litestar.types.asgi_types import WebSocketResponseBodyEvent, WebSocketResponseStartEvent
 from platform_core.clock import Clock
 from platform_workers.errors import RedisUnavailableError
 
@@ -57,7 +58,10 @@ RETRY_SECONDS: Final = 5
 _PLACE: Final = "jobs_stream_place"
 _READING: Final = frozenset({"GET", "HEAD", WEBSOCKET})
 
-Passage: TypeAlias = Callable[[Asked, object, object], Awaitable[None]]
+Send: TypeAlias = Callable[[WebSocketResponseStartEvent | WebSocketResponseBodyEvent], Awaitable[None]]
+"""Takes what is sent to the client: here alone what answers a handshake."""
+
+Passage: TypeAlias = Callable[[Asked, object, Send], Awaitable[None]]
 """An ASGI application, of which nothing but its request is looked at."""
 
 
@@ -159,7 +163,7 @@ class Gate:
         was a quarter of the time of reading a job.
         """
 
-        async def call(asked: Asked, receive: object, send: object) -> None:
+        async def call(asked: Asked, receive: object, send: Send) -> None:
             try:
                 await self.admit(Arrival(asked))
                 await app(asked, receive, send)

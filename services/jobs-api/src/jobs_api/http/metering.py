@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import Final
 
 from jobs_api.http.access import Asked
-from jobs_api.http.gate import Passage
+from jobs_api.http.gate import Passage, Send
 from jobs_api.metrics import Metrics
 
 _BEGAN: Final = "jobs_began"
@@ -18,7 +18,7 @@ _BEGAN: Final = "jobs_began"
 def note_arrivals(app: Passage) -> Passage:
     """Return the application with a note of when each request came to its route."""
 
-    async def call(asked: Asked, receive: object, send: object) -> None:
+    async def call(asked: Asked, receive: object, send: Send) -> None:
         asked["state"][_BEGAN] = perf_counter()
         await app(asked, receive, send)
 

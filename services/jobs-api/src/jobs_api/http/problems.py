@@ -63,8 +63,8 @@ class ProblemError(PlatformError):
         self.problem = problem
 
 
-def problem_response(problem: Problem) -> Response[bytes]:
-    """Return the answer for a problem."""
+def problem_text(problem: Problem) -> bytes:
+    """Return a problem's document."""
     status = HTTPStatus(problem["status"])
     document: JsonObject = {
         "type": f"urn:jobs-api:{problem['word']}",
@@ -75,9 +75,14 @@ def problem_response(problem: Problem) -> Response[bytes]:
     errors = problem.get("errors", ())
     if errors:
         document["errors"] = [{"field": fault["field"], "detail": fault["detail"]} for fault in errors]
+    return encode_json(document).encode()
+
+
+def problem_response(problem: Problem) -> Response[bytes]:
+    """Return the answer for a problem."""
     return Response(
-        encode_json(document).encode(),
-        status_code=status.value,
+        problem_text(problem),
+        status_code=problem["status"],
         media_type=PROBLEM_TYPE,
         headers=problem.get("headers"),
     )

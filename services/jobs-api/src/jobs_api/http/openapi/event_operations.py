@@ -29,7 +29,8 @@ EVENTS: Final[Operation] = {
     "summary": "Follow events",
     "about": "Sends what happens from now on, or after `Last-Event-ID`, as Server-Sent Events: each with "
     "the event "
-    "as it is on the wire. The same comes over a WebSocket at `/v1/events/ws`. The events themselves are "
+    "as it is on the wire. The same comes over a WebSocket at `/v1/events/ws`, which is refused as this is "
+    "and closed with 4401 once its key is no longer good. The events themselves are "
     "in the "
     "AsyncAPI document.",
     "parameters": [
