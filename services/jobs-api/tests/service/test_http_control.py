@@ -140,6 +140,39 @@ def test_a_change_whose_answer_is_lost_is_not_denied(files: FileStore) -> None:
     assert redis.hgetall(job_key(FILES, job_id))["status"] == "cancelled"
 
 
+class Hurried(FakeRedis):
+    """Has somebody else ask for another run as soon as a job is cancelled, once it is told to."""
+
+    is_told = False
+
+    @override
+    def run_script(self, call: ScriptCall) -> list[str]:
+        reply = super().run_script(call)
+        if self.is_told:
+            self.is_told = False
+            make_job_control(redis=self).rerun(FILES, call["args"][1])
+        return reply
+
+
+def test_a_record_may_have_gone_on_once_its_job_was_cancelled(files: FileStore) -> None:
+    """200 says that it was cancelled, as the log has it; the record is that of now, and says of which run."""
+    redis = Hurried()
+    with running_api(redis, files) as service:
+        job_id = submit(service)
+        redis.is_told = True
+        answer = service["http"].post(f"/v1/jobs/files/{job_id}/cancel")
+        log = json_of(service["http"].get(f"/v1/jobs/files/{job_id}/log"))["lines"]
+        about = json_of(service["http"].get("/schema/openapi.json"))
+    record = json_of(answer)
+    assert (answer.status_code, record["status"], record["run"]) == (200, "queued", 2)
+    assert isinstance(log, list)
+    assert [line["message"] for line in log[-2:] if isinstance(line, dict)] == [
+        "cancelled",
+        "run 2 was asked for",
+    ]
+    assert "if somebody else asked for another run in the same moment" in str(about)
+
+
 @pytest.mark.parametrize("how", BREAKS)
 @pytest.mark.parametrize("act", ["cancel", "retry"])
 def test_wherever_redis_is_lost_the_change_is_whole_or_not_made(

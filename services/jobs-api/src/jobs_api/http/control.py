@@ -1,6 +1,7 @@
 """What a person does to a job: `POST /v1/jobs/{domain}/{job_id}/cancel` and `.../retry`.
 
-Both go for jobs of every domain, also of those whose handlers this service does not know.
+Both go for jobs of every domain, also of those whose handlers this service does not know. The answer is the
+record as it is read after the change: 200 says that the change was made, not that nothing came after it.
 """
 
 from collections.abc import Callable, Iterator

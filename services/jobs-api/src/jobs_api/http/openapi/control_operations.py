@@ -16,7 +16,7 @@ from jobs_api.http.openapi.operations import (
 
 
 def _change(
-    word: str, name: str, summary: str, about: str, example: JsonObject, refusal: Refusal
+    word: str, name: str, summary: str, about: str, answer: str, example: JsonObject, refusal: Refusal
 ) -> Operation:
     return {
         "path": f"/v1/jobs/{{domain}}/{{job_id}}/{word}",
@@ -26,7 +26,7 @@ def _change(
         "summary": summary,
         "about": about,
         "parameters": [DOMAIN, JOB_ID],
-        "answers": [record(200, "The record as it is now.", example)],
+        "answers": [record(200, answer, example)],
         "refusals": [NO_JOB, refusal],
     }
 
@@ -38,6 +38,8 @@ CANCEL: Final = _change(
     "Cancels a job that waits or runs; a running one stops within a few seconds. One that is cancelled "
     "already "
     "stays so.",
+    "It is cancelled. The record is read just afterwards: if somebody else asked for another run in the same "
+    "moment, it is queued again, and `run` has counted on.",
     {**QUEUED, "status": "cancelled", "finished_at": "2026-11-25T12:00:02.500000+00:00"},
     {
         "status": 409,
@@ -51,6 +53,7 @@ RETRY: Final = _change(
     "retryJob",
     "Run a job again",
     "Puts a failed or cancelled job back into its queue, as its next run; its outcome is told anew.",
+    "The next run is queued. The record is read just afterwards: a worker may have begun it already.",
     {**QUEUED, "run": 2},
     {
         "status": 409,
