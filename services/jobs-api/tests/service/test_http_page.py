@@ -193,6 +193,27 @@ def test_without_redis_the_page_says_to_reload(files: FileStore) -> None:
     assert "Reload this page in a moment" in answer.text
 
 
+def test_another_spelling_of_a_page_leads_to_it(service: Service) -> None:
+    """The framework shows it there too; but its links are relative, and would lead to nothing."""
+    job_id = submit(service)
+    for path in (
+        f"/jobs/files/{job_id}/",
+        f"/jobs//files/{job_id}",
+        "/schema/",
+        "/sign-in//?utm_source=mail",
+    ):
+        answer = service["http"].get(path)
+        assert answer.status_code == 308, path
+        followed = service["http"].get(path, follow_redirects=True)
+        assert followed.status_code == 200
+        assert followed.url.raw_path.decode() == path.replace("//", "/").replace("/?", "?").rstrip("/")
+
+
+def test_a_page_is_moved_before_anybody_is_asked_for_a_key(locked: Service) -> None:
+    """The form of that place would be sent to where nothing is."""
+    assert locked["http"].get("/schema/").headers["location"] == "../schema"
+
+
 def test_a_damaged_record_has_a_page_too(service: Service, redis: RedisClient) -> None:
     job_id = submit(service)
     redis.hset(job_key(FILES, job_id), {"progress": "much"})

@@ -31,6 +31,10 @@ PROBES: Final[dict[str, object]] = {"access": "probe"}
 """No key is needed and nothing is counted: who watches the process is always answered."""
 STREAMS: Final[dict[str, object]] = {"access": "read", "stream": True}
 """A stream of events: needs `read`, and one of the places for streams."""
+READS_PAGE: Final[dict[str, object]] = {"access": "read", "page": True}
+"""A page for a person: needs `read`; whoever spells its address in another way is led to it."""
+ANYONES_PAGE: Final[dict[str, object]] = {"access": "anyone", "page": True}
+"""The same for a page that needs no key."""
 READS_ALL: Final[dict[str, object]] = {"access": "read", "every_domain": True}
 """What is shown belongs to no domain; a key limited to some is refused."""
 METERS: Final[dict[str, object]] = {**READS_ALL, "despite_outage": True}

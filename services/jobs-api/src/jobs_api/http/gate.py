@@ -40,6 +40,7 @@ from jobs_api.http.access import (
     set_caller,
     set_unknown,
 )
+from jobs_api.http.addresses import check_spelling
 from jobs_api.http.known_queries import refuse_unknown_query
 from jobs_api.http.problems import ProblemError
 
@@ -116,7 +117,7 @@ class Gate:
         """Let a request through.
 
         Raises:
-            ProblemError: 400, 401, 403, 414, 422, 429, 431 or 503; it says what is missing.
+            ProblemError: 308, 400, 401, 403, 414, 422, 429, 431 or 503; it says what is missing.
             RedisUnavailableError: it is not known who may come in.
         """
         check_host(connection.scope)
@@ -144,6 +145,8 @@ class Gate:
     ) -> None:
         asked = connection.scope
         check_sizes(asked)
+        if "page" in options:
+            check_spelling(asked)
         caller = await self._count_and_identify(connection, need)
         set_caller(connection, caller)
         if need in {"read", "submit", "manage"}:

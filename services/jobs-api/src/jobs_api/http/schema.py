@@ -6,7 +6,7 @@ from litestar import Litestar, Request, Response, Router, route
 from litestar.datastructures import State
 from platform_core.json_values import encode_json
 
-from jobs_api.http.access import ANYONE, READS, AccessWord, Connection, declarations
+from jobs_api.http.access import ANYONE, READS, READS_PAGE, AccessWord, Connection, declarations
 from jobs_api.http.answers import READ
 from jobs_api.http.openapi.document import ABOUT, make_document, make_schemas
 from jobs_api.http.openapi.page import ShapeWords, groups, rich, rich_line, shape_words
@@ -70,7 +70,7 @@ def schema_routes(services: Services, description: Description) -> Router:
     @route(
         "/",
         http_method=READ,
-        opt=READS,
+        opt=READS_PAGE,
         sync_to_thread=True,
         include_in_schema=False,
         exception_handlers=page_exception_handlers(services["logger"]),

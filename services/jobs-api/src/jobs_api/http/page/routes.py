@@ -10,7 +10,7 @@ from platform_core.clock import SystemClock
 from platform_core.job_types import JobRecord, is_outcome
 from platform_core.json_values import JsonObject
 
-from jobs_api.http.access import READS, caller_of
+from jobs_api.http.access import READS_PAGE, caller_of
 from jobs_api.http.answers import READ
 from jobs_api.http.page.answers import html_answer
 from jobs_api.http.page.explaining import page_exception_handlers
@@ -31,7 +31,7 @@ def page_routes(services: Services) -> Router:
         http_method=READ,
         sync_to_thread=True,
         include_in_schema=False,
-        opt=READS,
+        opt=READS_PAGE,
     )
     def page(
         request: Request[object, object, State], domain: FromPath[str], job_id: FromPath[str]

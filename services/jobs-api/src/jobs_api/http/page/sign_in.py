@@ -15,7 +15,7 @@ from litestar.datastructures import Cookie, State
 from litestar.params import RawBody
 
 from jobs_api.access.key_store import SESSION_SECONDS
-from jobs_api.http.access import ANYONE
+from jobs_api.http.access import ANYONE, ANYONES_PAGE
 from jobs_api.http.answers import READ
 from jobs_api.http.gate import SESSION_COOKIE
 from jobs_api.http.page.answers import html_answer
@@ -34,7 +34,7 @@ def sign_in_routes(services: Services) -> Router:
     """Return the routes."""
     gate, sessions = services["gate"], services["sessions"]
 
-    @route("/sign-in", http_method=READ, include_in_schema=False, opt=ANYONE)
+    @route("/sign-in", http_method=READ, include_in_schema=False, opt=ANYONES_PAGE)
     async def show(request: Request[object, object, State]) -> Response[str]:
         """Show the form; or who is signed in."""
         key = await gate.signed_in_key(request)
