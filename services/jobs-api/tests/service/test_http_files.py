@@ -150,6 +150,28 @@ def test_only_the_field_file_counts_and_what_follows_it_is_read(service: Service
     assert (stored["name"], stored["bytes"]) == ("file", len(b"the content"))
 
 
+@pytest.mark.parametrize("where", ["preamble", "before", "after", "epilogue"])
+def test_what_is_in_a_form_besides_the_file_has_a_limit(service: Service, tmp_path: Path, where: str) -> None:
+    """Reading it had no end: the limit of an upload was the file's alone."""
+    part = b'--bb\r\nContent-Disposition: form-data; name="%s"; filename="f"\r\n\r\n'
+    file = part % b"file" + b"a,b\n\r\n"
+    head = {
+        "preamble": b"",
+        "before": part % b"note",
+        "after": file + part % b"note",
+        "epilogue": file + b"--bb--",
+    }[where]
+    answer = service["http"].post(
+        "/v1/files",
+        content=head + 2_000_000 * b"x",
+        headers={"Content-Type": "multipart/form-data; boundary=bb"},
+    )
+    assert answer.status_code == 413
+    detail = "The form is too large: besides the file at most 1,048,576 bytes are taken."
+    assert json_of(answer)["detail"] == detail
+    assert stored_files(tmp_path) == []
+
+
 @pytest.mark.parametrize("kind", ["told", "streamed", "form"])
 def test_a_file_over_the_limit_is_refused_and_nothing_is_stored(
     redis: RedisClient, files: FileStore, tmp_path: Path, kind: str

@@ -14,6 +14,9 @@ from jobs_api.http.problems import ProblemError
 FILE_FIELD: Final = "file"
 MAX_FIELDS: Final = 16
 
+MAX_BESIDE_BYTES: Final = 1024 * 1024
+"""How much of a form may be anything else than its file. The file has a limit of its own."""
+
 _Event: TypeAlias = MultipartSegment | bytes | bytearray | None
 
 # Bound once with a plain type: the vendor's exception class takes untyped arguments.
@@ -103,12 +106,28 @@ def read_fields(boundary: str, body: bytes) -> dict[str, str]:
 
 
 async def _events(boundary: str, body: AsyncIterator[bytes]) -> AsyncIterator[_Event]:
+    beside, in_file = 0, False
     try:
         parser: PushMultipartParser = PushMultipartParser(boundary, max_segment_count=MAX_FIELDS)
         async for chunk in _with_end(body):
+            # Whatever of it is not found to be the file: other fields, and what stands around them all.
+            beside += len(chunk)
             parts: Iterator[_Event] = parser.parse(chunk)
             for part in parts:
+                if isinstance(part, MultipartSegment):
+                    in_file = part.name == FILE_FIELD
+                elif part is not None and in_file:
+                    beside -= len(part)
                 yield part
+            if beside > MAX_BESIDE_BYTES:
+                raise ProblemError(
+                    {
+                        "status": 413,
+                        "word": "too-large",
+                        "detail": "The form is too large: besides the file at most "
+                        f"{MAX_BESIDE_BYTES:,} bytes are taken.",
+                    }
+                )
     except _BROKEN_BODY as error:
         raise _broken(str(error)) from None
 
