@@ -207,6 +207,14 @@ def test_a_repeat_under_the_same_key_finds_the_first_job(
     assert (store.count(), len(queue.tickets)) == (1, 1)
 
 
+def test_the_default_priority_may_be_written_or_left_out(
+    redis: RedisClient, store: JobRecordStore, registry: HandlerRegistry
+) -> None:
+    submitter = JobSubmitter(store=store, queue=FakeQueue(redis), registry=registry)
+    submitter.submit_once(REQUEST, "order-7")
+    assert not submitter.submit_once({**REQUEST, "priority": "normal"}, "order-7")["is_new"]
+
+
 OTHERS: list[JobRequest] = [
     {**REQUEST, "payload": {"width": 4}},
     {**REQUEST, "user_id": 8},

@@ -216,11 +216,13 @@ def idempotent_job_id(domain: JobDomain, idempotency_key: str) -> str:
 
 def _digest(request: JobRequest) -> str:
     """Tell requests apart: the same text for those that ask for the same."""
+    priority = request.get("priority", "normal")
     asked: JsonObject = {
         "job_type": request["job_type"],
         "payload": request["payload"],
         "user_id": request["user_id"],
-        "priority": request.get("priority"),
+        # What is meant when it is left out is no different when it is written.
+        "priority": None if priority == "normal" else priority,
         "run_after": to_iso(request["run_after"]) if "run_after" in request else None,
         "max_attempts": request.get("max_attempts"),
         "context": request.get("context"),

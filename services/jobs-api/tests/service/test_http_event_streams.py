@@ -34,6 +34,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from jobs_api.http.event_streams import code_of_end
 from jobs_api.object_store import FileStore
+from jobs_api.http.query import user_id_of
 from jobs_api.registry import FILES
 
 SHOP = job_domain("shop")
@@ -416,6 +417,26 @@ REFUSED = [
     ("colour=red", "colour"),
     ("domain=files&domain=turkic", "domain"),
 ]
+
+
+@pytest.mark.parametrize("address", ["/v1/events", "/v1/jobs"])
+@pytest.mark.parametrize("user_id", ["9999999999999999999", "1" * 20, "00" + "1" * 5000])
+def test_a_user_id_beyond_its_bound_is_told_the_bound(
+    shared_service: Service, address: str, user_id: str
+) -> None:
+    """From twenty digits on it was told that it is no number."""
+    answer = shared_service["http"].get(address, params={"user_id": user_id})
+    assert (answer.status_code, json_of(answer)["detail"]) == (
+        422,
+        "user_id: expected int <= 9223372036854775807, found int",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("7", 7), ("-007", -7), ("0", 0), ("-9223372036854775808", -(2**63))]
+)
+def test_a_user_id_is_a_number_of_64_bits(text: str, number: int) -> None:
+    assert user_id_of(text) == number
 
 
 @pytest.mark.parametrize(("query", "field"), REFUSED)

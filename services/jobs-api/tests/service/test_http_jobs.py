@@ -344,6 +344,17 @@ def test_a_key_that_can_be_none_is_refused_by_its_name(service: Service, key: st
     assert service["redis"].keys("*") == []
 
 
+def test_two_keys_are_refused(service: Service) -> None:
+    """The first one counted, and the other was passed over without a word."""
+    keys = [("Idempotency-Key", "order-7"), ("Idempotency-Key", "order-8")]
+    answer = service["http"].post("/v1/jobs", json=BODY, headers=keys)
+    assert answer.status_code == 422
+    assert json_of(answer)["errors"] == [
+        {"field": "Idempotency-Key", "detail": "expected one header, found several"}
+    ]
+    assert service["redis"].keys("*") == []
+
+
 def test_concurrent_repeats_make_one_job(service: Service) -> None:
     headers = {"Idempotency-Key": "order-7"}
     with ThreadPoolExecutor(8) as pool:

@@ -4,7 +4,6 @@ Both take `domain`, `job_id` and `user_id` (any of them, or none for everything)
 """
 
 import asyncio
-import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Final
@@ -16,7 +15,7 @@ from litestar.exceptions import WebSocketDisconnect
 from litestar.params import FromQuery
 from litestar.response import Stream
 from platform_core.errors import DecodeError
-from platform_core.event_codec import Int64, JobId
+from platform_core.event_codec import JobId
 from platform_core.job_events import job_domain
 from platform_core.json_values import convert_as
 from platform_core.logging import Logger
@@ -30,6 +29,7 @@ from jobs_api.http.event_stream import EventStream
 from jobs_api.http.event_texts import SERVER_SENT, SOCKET
 from jobs_api.http.gate import Gate
 from jobs_api.http.problems import ProblemError, field_fault
+from jobs_api.http.query import user_id_of
 from jobs_api.http.services import Services
 
 FIELDS: Final = ("domain", "job_id", "user_id", "last_event_id")
@@ -57,8 +57,6 @@ MESSAGES_A_MINUTE: Final = 60
 
 MAX_REASON: Final = 123
 """The most bytes of a close frame's reason (RFC 6455, 5.5)."""
-
-_USER_ID: Final = re.compile(r"-?[0-9]{1,19}")
 
 HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
@@ -194,17 +192,6 @@ def wanted_of(domain: str | None, job_id: str | None, user_id: str | None) -> Wa
         None if job_id is None else convert_as(job_id, JobId, "job_id"),
         None if user_id is None else user_id_of(user_id),
     )
-
-
-def user_id_of(text: str) -> int:
-    """Return a user's id.
-
-    Raises:
-        DecodeError: it is no integer.
-    """
-    if _USER_ID.fullmatch(text) is None:
-        raise DecodeError("user_id", "int", "another text")
-    return convert_as(int(text), Int64, "user_id")
 
 
 def since_of(parameter: str | None, header: str | None) -> Positions | None:

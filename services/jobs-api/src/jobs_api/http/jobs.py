@@ -61,7 +61,7 @@ def job_routes(services: Services) -> Router:
         handler = submitter.registry.get(job["job_type"])
         refuse_unknown_options(job["payload"], field_names(handler["payload_schema"]))
         # Chosen here, so that it can be told also when the answer of Redis is lost.
-        key = _checked_key(idempotency_key)
+        key = _checked_key(idempotency_key, request)
         job_id = new_token() if key is None else idempotent_job_id(domain, key)
         location = f"/v1/jobs/{domain}/{job_id}"
         try:
@@ -109,7 +109,10 @@ def job_routes(services: Services) -> Router:
     return Router("/v1/jobs", route_handlers=[submit, list_route(services), show, result], tags=["jobs"])
 
 
-def _checked_key(given: str | None) -> str | None:
+def _checked_key(given: str | None, request: Request[object, object, State]) -> str | None:
+    if len(request.headers.getall("Idempotency-Key", [])) > 1:
+        # The client and something between may each have put one: nobody knows which was meant.
+        raise DecodeError("$.Idempotency-Key", "one header", "several")
     if given is not None and _IDEMPOTENCY_KEY.fullmatch(given) is None:
         raise DecodeError("$.Idempotency-Key", "1 to 255 visible ASCII characters", "str")
     return given

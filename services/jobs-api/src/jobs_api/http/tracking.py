@@ -11,9 +11,8 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from platform_core.clock import SystemClock, to_iso
 from platform_core.errors import DecodeError
-from platform_core.event_codec import Int64
 from platform_core.job_events import JobDomain
-from platform_core.json_values import JsonObject, JsonValue, convert_as
+from platform_core.json_values import JsonObject, JsonValue
 from platform_workers.domains import known_domains
 from platform_workers.job_listing import JobFilter, list_jobs
 from platform_workers.job_statistics import (
@@ -24,12 +23,12 @@ from platform_workers.job_statistics import (
     StatusCounts,
     read_statistics,
 )
-from platform_workers.job_store import LOG_LENGTH, parse_datetime_field, parse_int_field, parse_status
+from platform_workers.job_store import LOG_LENGTH, parse_datetime_field, parse_status
 from platform_workers.redis import RedisClient
 
 from jobs_api.http.access import READS, Connection, allowed_domains
 from jobs_api.http.answers import READ, json_response
-from jobs_api.http.query import domain_of, limit_of, read_query
+from jobs_api.http.query import domain_of, limit_of, read_query, user_id_of
 from jobs_api.http.services import Services
 
 DEFAULT_PAGE: Final = 50
@@ -104,7 +103,7 @@ def filter_of(query: dict[str, str]) -> JobFilter:
     if "job_type" in query:
         wanted["job_type"] = query["job_type"]
     if "user_id" in query:
-        wanted["user_id"] = convert_as(parse_int_field(query, "user_id"), Int64, "user_id")
+        wanted["user_id"] = user_id_of(query["user_id"])
     if "created_from" in query:
         wanted["created_from"] = parse_datetime_field(query, "created_from")
     if "created_before" in query:
