@@ -33,8 +33,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from jobs_api.http.event_streams import code_of_end
-from jobs_api.object_store import FileStore
 from jobs_api.http.query import user_id_of
+from jobs_api.object_store import FileStore
 from jobs_api.registry import FILES
 
 SHOP = job_domain("shop")
