@@ -23,7 +23,7 @@ from platform_workers.job_queue import AttemptName, RqJobQueue
 from platform_workers.job_record_store import JobRecordStore
 from platform_workers.job_store import read_log
 from platform_workers.redis import RedisClient
-from platform_workers.rq_harness import make_worker
+from platform_workers.rq_harness import make_worker, run_attempt
 from platform_workers.testing import FakeClock, FakeLogger
 
 
@@ -255,6 +255,33 @@ def test_the_signal_raises_once_and_only_while_the_attempt_runs() -> None:
     finally:
         signal.signal(STOP_SIGNAL, before)
     assert told == 1
+
+
+@pytest.mark.parametrize("where", ["load", "begin"])
+def test_a_job_that_is_cancelled_as_it_begins_is_one_line_in_the_log(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """What a person does all day; told by RQ it was an error with a traceback."""
+    job_id, logger = plant.submit("go well"), FakeLogger()
+    make_worker(plant.config(), redis=plant.redis, clock=FakeClock(), logger=logger)
+
+    def be_told(*_: object) -> None:
+        os.kill(os.getpid(), STOP_SIGNAL)
+
+    monkeypatch.setattr(f"platform_workers.attempts.AttemptRecords.{where}", be_told)
+    before = signal.getsignal(STOP_SIGNAL)
+    try:
+        run_attempt(plant.domain, job_id, 1, 1)
+    finally:
+        signal.signal(STOP_SIGNAL, before)
+    reason = "the job was cancelled or given to another worker"
+    assert logger.lines == [
+        {
+            "level": "info",
+            "event": "worker.attempt_stopped",
+            "fields": {"job_id": job_id, "reason": reason},
+        }
+    ]
 
 
 @pytest.mark.parametrize("way", ["progress", "log"])

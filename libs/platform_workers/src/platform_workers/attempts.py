@@ -21,12 +21,7 @@ from platform_workers.attempt_settlement import (
     random_jitter,
     system_fault,
 )
-from platform_workers.errors import (
-    JobCancelledError,
-    JobNotFoundError,
-    TransitionRefusedError,
-    UnknownJobTypeError,
-)
+from platform_workers.errors import JobNotFoundError, TransitionRefusedError, UnknownJobTypeError
 from platform_workers.handlers import BoundHandler, JobResult
 from platform_workers.job_context import JobContext, new_token
 from platform_workers.job_transitions import bounded_text
@@ -62,6 +57,9 @@ class AttemptRunner:
 
         An attempt the record does not wait for (a repeat, a leftover, a job that has its outcome) is logged
         and left alone.
+
+        Raises:
+            JobCancelledError: The job was given away, or ended, meanwhile; the record says what became of it.
         """
         record = self._records.load(job_id)
         if record is None:
@@ -80,9 +78,6 @@ class AttemptRunner:
             )
         except TransitionRefusedError as error:
             self._logger.warning("worker.outcome_refused", job_id=job_id, reason=str(error))
-        except JobCancelledError as error:
-            # Whoever took the job away has written what became of it; there is nothing to settle.
-            self._logger.warning("worker.attempt_stopped", job_id=job_id, reason=str(error))
 
     def settle_dead(self, job_id: str, run: int, attempt: int, reason: str, *, at_once: bool = False) -> None:
         """Give an attempt whose process has ended its next attempt or its failure, if it has none yet.

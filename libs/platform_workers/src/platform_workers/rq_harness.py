@@ -16,7 +16,7 @@ from platform_core.queues import low_queue_name
 from rq.timeouts import JobTimeoutException
 
 from platform_workers.attempts import AttemptRunner, random_jitter
-from platform_workers.errors import RedisUnavailableError
+from platform_workers.errors import JobCancelledError, RedisUnavailableError
 from platform_workers.handlers import HandlerRegistry
 from platform_workers.horse import stoppable
 from platform_workers.job_context import new_token
@@ -84,8 +84,14 @@ class _Process:
 
 def run_attempt(domain: str, job_id: str, run: int, attempt: int) -> None:
     """Run one attempt in the work horse (RQ calls this; see `job_queue.ATTEMPT_FUNCTION`)."""
-    with stoppable():
-        runner_for(_Process.runner, job_domain(domain)).run(job_id, run, attempt)
+    runner = runner_for(_Process.runner, job_domain(domain))
+    try:
+        with stoppable():
+            runner.run(job_id, run, attempt)
+    except JobCancelledError as error:
+        # Whoever took the job away has written what became of it; there is nothing to settle. The signal may
+        # come before the handler begins, too: RQ would log it as an error, with a traceback.
+        runner.environment["logger"].info("worker.attempt_stopped", job_id=job_id, reason=str(error))
 
 
 def make_worker(config: WorkerConfig, *, redis: RedisClient, clock: Clock, logger: Logger) -> PlatformWorker:
