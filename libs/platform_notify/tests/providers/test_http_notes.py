@@ -1,5 +1,9 @@
 """The transport tells how far a request came; what it makes of answers is tested with Mailtrap's."""
 
+import gc
+import socket
+import warnings
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -26,3 +30,18 @@ def test_what_is_known_of_one_request_says_nothing_about_the_next(tmp_path: Path
         assert told == [True, False, False]
         assert adapter.note is not None
         assert answer.content == adapter.note["body"]
+
+
+def test_a_connection_that_is_reset_before_tls_leaves_no_socket_open() -> None:
+    """A server that stops. A warning of the interpreter told of it, in a test of something else."""
+    adapter = NotingAdapter(FakeClock(), 10.0)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            connection = socket.create_connection(listener.getsockname())
+        with closing(connection), suppress(OSError):
+            adapter._tls.wrap_socket(connection, server_hostname="localhost")
+            raise AssertionError("there is nobody to speak TLS with")
+        gc.collect()
+    assert told == []
+    assert adapter.in_handshake

@@ -139,6 +139,8 @@ class _NotingTls(ssl.SSLContext):
         session: ssl.SSLSession | None = None,
     ) -> ssl.SSLSocket:
         self.in_handshake = True
+        # Raises if the connection was reset already: `ssl` would leave the socket of such a one open.
+        sock.getpeername()
         wrapped = super().wrap_socket(
             sock, server_side, do_handshake_on_connect, suppress_ragged_eofs, server_hostname, session
         )
