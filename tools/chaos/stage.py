@@ -102,8 +102,8 @@ class Stage:
             for n in range(wishes["workers"] - FILE_WORKERS)
         ]
         self.workers += [
-            # The folder is for the list of processes alone; the command takes no arguments.
-            member(f"files-worker-{n}", sys.executable, str(BIN / "jobs-worker"), str(folder))
+            # The option is for the list of processes alone; the interpreter takes any.
+            member(f"files-worker-{n}", sys.executable, "-X", f"run={folder}", str(BIN / "jobs-worker"))
             for n in range(FILE_WORKERS)
         ]
         self.api = member("api", str(BIN / "jobs-api"), "serve")

@@ -1,8 +1,9 @@
 """`jobs-worker`: runs the jobs of the domain `files` until it is told to stop."""
 
+import argparse
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -20,11 +21,22 @@ EXIT_SETTINGS: Final = 2
 
 def main() -> None:
     """Run the command."""
-    sys.exit(run(os.environ, Path.cwd()))
+    sys.exit(run(sys.argv[1:], os.environ, Path.cwd()))
 
 
-def run(environ: Mapping[str, str], folder: Path) -> int:
-    """Run the worker; return the exit code: 0 after SIGTERM or SIGINT, 2 when the settings are wrong."""
+def run(arguments: Sequence[str], environ: Mapping[str, str], folder: Path) -> int:
+    """Run the worker; return the exit code: 0 after SIGTERM or SIGINT, 2 when the settings are wrong.
+
+    Raises:
+        SystemExit: help was asked for (code 0), or the arguments are wrong (code 2): it takes none.
+    """
+    parser = argparse.ArgumentParser(
+        prog="jobs-worker",
+        description="Works on the jobs of the domain files until SIGTERM or Ctrl-C. Its settings are in the "
+        "environment: REDIS_URL and OBJECT_STORE_URL, the same as for jobs-api; JOBS_WORK_FOLDER, LOG_LEVEL, "
+        "LOG_FORMAT.",
+    )
+    parser.parse_args(arguments)
     try:
         settings = read_worker_settings(environ, folder)
         config = build_worker(settings)

@@ -241,6 +241,7 @@ def test_the_api_starts_before_redis_and_finds_it_later(tmp_path: Path) -> None:
         ("jobs-api", ["serve"], {"OBJECT_STORE_URL": "az://container"}, ["Account must be specified"]),
         ("jobs-api", [], {}, ["COMMAND"]),
         ("jobs-worker", [], {"REDIS_URL": "x", "OBJECT_STORE_URL": "y"}, ["REDIS_URL", "OBJECT_STORE_URL"]),
+        ("jobs-worker", ["nonsense"], {}, ["nonsense"]),
         ("jobs", ["show", "x"], {"JOBS_API_URL": "ftp://x"}, ["JOBS_API_URL"]),
     ],
 )
@@ -252,6 +253,14 @@ def test_wrong_settings_stop_a_command_at_once_with_every_fault(
     assert (code, out) == (2, "")
     assert all(fault in err for fault in faults)
     assert "Traceback" not in err
+
+
+def test_who_asks_for_help_starts_no_worker(tmp_path: Path) -> None:
+    """It took jobs, without a word, with the settings of wherever it stood."""
+    environ = environment("redis://127.0.0.1:1/0", tmp_path, 0)
+    code, out, err = finished("jobs-worker", "--help", environ=environ)
+    assert (code, err) == (0, "")
+    assert "OBJECT_STORE_URL" in out
 
 
 def test_a_port_that_is_taken_ends_the_api_with_3(platform: Running) -> None:
