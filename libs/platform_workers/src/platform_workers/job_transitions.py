@@ -209,7 +209,7 @@ class TransitionBuilder:
                 "error": message, "run_after": to_iso(run_after), "updated_at": to_iso(self._clock.now()),
                 "locked_until_ms": "0",
             },
-            absent=LEASE_FIELDS, log=f"attempt failed, again at {to_iso(run_after)}: {message}",
+            absent=LEASE_FIELDS, log=f"attempt failed, again at {run_after:%Y-%m-%d %H:%M:%S} UTC: {message}",
             level="warning",
         )  # fmt: skip
 

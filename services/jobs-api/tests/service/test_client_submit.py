@@ -1,5 +1,6 @@
 """`jobs submit`: the body it makes, jobs that take no file, keys for repeats, types that are misspelt."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -112,7 +113,7 @@ def test_a_repeat_is_told(capsys: Captured) -> None:
     assert api.run("submit", "greetings.greet", "--payload", "{}", "--idempotency-key", "k") == 0
     out, err = capsys.readouterr()
     assert out == f"files/{1:032x}\n"
-    assert f"before     greetings.greet as job {1:032x}" in err
+    assert f"submitted  greetings.greet as job {1:032x}, before" in err
 
 
 def submit_file(service: Service, file: Path, key: str) -> int:
@@ -131,7 +132,7 @@ def test_the_same_file_under_the_same_key_is_one_job(
     assert submit_file(service, file, "k") == 0
     again, err = capsys.readouterr()
     assert again == first
-    assert "before     csv.row_count" in err
+    assert re.search(r"submitted  csv\.row_count as job [0-9a-f]{32}, before\n", err)
     assert service["redis"].connection.llen("rq:queue:files") == 1
 
 

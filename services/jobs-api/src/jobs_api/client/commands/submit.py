@@ -198,8 +198,8 @@ def _submit(api: JobsApi, terminal: Terminal, parsed: Arguments) -> Job:
     job = submitted["job"]
     if uploaded is not None:
         say(err, f"uploaded   {visible(uploaded['name'])}, {human_size(uploaded['bytes'])}")
-    word = "before     " if submitted["repeated"] else "submitted  "
-    say(err, f"{word}{parsed.job_type} as job {job['job_id']}")
+    before = ", before" if submitted["repeated"] else ""
+    say(err, f"submitted  {parsed.job_type} as job {job['job_id']}{before}")
     say(err, f"page       {api.page_url(job['domain'], job['job_id'])}")
     return job
 
