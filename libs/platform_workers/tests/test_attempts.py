@@ -151,12 +151,22 @@ def test_a_very_long_message_is_cut(bench: Bench) -> None:
     assert bench.record()["error"] == "x" * 499 + "…"
 
 
+def test_the_operator_reads_how_each_attempt_ended(bench: Bench) -> None:
+    bench.error = RuntimeError("later")
+    bench.runner.run("job-1", 1, 1)
+    bench.error = JobUserError("never")
+    bench.runner.run("job-1", 1, 2)
+    told = [line["fields"] for line in bench.logger.lines if line["event"] == "worker.attempt_ended"]
+    whose = {"job_id": "job-1", "job_type": "image.resize"}
+    assert told == [{**whose, "attempt": 1, "became": "queued"}, {**whose, "attempt": 2, "became": "failed"}]
+
+
 def test_an_attempt_delivered_twice_runs_once(bench: Bench) -> None:
     bench.runner.run("job-1", 1, 1)
     bench.runner.run("job-1", 1, 1)
     assert len(bench.seen) == 1
     assert bench.event_types() == ["started", "completed"]
-    assert bench.logger.events("info") == ["worker.attempt_not_wanted"]
+    assert bench.logger.events("info") == ["worker.attempt_ended", "worker.attempt_not_wanted"]
 
 
 def test_an_attempt_without_a_record_is_logged(bench: Bench) -> None:
@@ -356,7 +366,7 @@ def test_settling_does_nothing_where_the_store_moved_on(
     bench.runner.settle_dead("job-1", 1, 1, "died")
     monkeypatch.undo()
     assert bench.record()["status"] == "completed"
-    assert bench.logger.events("info") == ["worker.attempt_settled_elsewhere"]
+    assert bench.logger.events("info") == ["worker.attempt_ended", "worker.attempt_settled_elsewhere"]
 
 
 def test_a_silent_workers_job_is_given_away(
@@ -464,7 +474,7 @@ def test_expired_leases_whose_record_is_gone_or_moved_on_are_passed_over(
     redis.zadd("shop:jobs:leases:default", {"job-1": float(clock.now().timestamp() * 1000 - 1)})
     monkeypatch.setattr(bench.store, "load", lambda job_id: stale if job_id == "job-1" else None)
     assert bench.runner.reap_expired() == 0
-    assert bench.logger.events("info") == ["worker.attempt_settled_elsewhere"]
+    assert bench.logger.events("info") == ["worker.attempt_ended", "worker.attempt_settled_elsewhere"]
 
 
 def test_an_outcome_waits_for_redis_to_come_back(domain: JobDomain, clock: FakeClock) -> None:

@@ -116,14 +116,24 @@ class AttemptSettlement:
                 transition_id=transition_id,
             )
             context.apply("completed", call)
+            became = "completed"
         elif outcome["may_retry"] and attempt < record["max_attempts"]:
             pause = 0.0 if at_once else self._pause_after(record, attempt)
             self._enqueue_next(record, builder, attempt, outcome["message"], guard, transition_id, pause)
+            became = "queued"
         else:
             call = builder.failed(
                 outcome["kind"], outcome["message"], guard=guard, transition_id=transition_id
             )
             context.apply("failed", call)
+            became = "failed"
+        self._logger.info(
+            "worker.attempt_ended",
+            job_id=record["job_id"],
+            job_type=record["job_type"],
+            attempt=attempt,
+            became=became,
+        )
 
     def patiently(self, settle: Callable[[], None]) -> None:
         """Settle, waiting for Redis where it is away or a key is taken; the last try's error is raised."""
