@@ -157,13 +157,20 @@ def test_the_demo_says_what_it_cannot_take(settings: dict[str, str], words: str)
 def test_the_demo_sends_no_real_mail_whatever_is_set(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, str(ROOT / "tools" / "demo.py"), "--file", str(PENGUINS)],
-        env={**os.environ, "MAIL_PROVIDER": "mailtrap", "MAILDIR_PATH": str(tmp_path)},
+        env={
+            **os.environ,
+            "MAIL_PROVIDER": "mailtrap",
+            "MAILDIR_PATH": str(tmp_path),
+            "JOBS_PUBLIC_URL": "https://elsewhere.example",
+            "MAIL_FROM_EMAIL": "somebody@elsewhere.example",
+        },
         check=False,
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 of 1 mails arrived" in done.stdout
+    assert "elsewhere" not in done.stdout
     assert list(tmp_path.iterdir()) == []
 
 

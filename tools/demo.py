@@ -17,6 +17,7 @@ from typing import Final
 
 from local_platform import (
     BIN,
+    PLATFORM_NAMES,
     Place,
     PlatformError,
     running_platform,
@@ -29,12 +30,6 @@ from platform_workers.testing.embedded_redis import free_port
 
 ROOT: Final = Path(__file__).parent.parent
 DATA: Final = Path("examples") / "data"
-NOT_PASSED_ON: Final = (
-    "REDIS_URL", "OBJECT_STORE_URL", "NOTIFIER_DOMAINS", "JOBS_API_HOST", "MAIL_PROVIDER", "MAILDIR_PATH",
-)  # fmt: skip
-"""The demo brings these itself: on another platform's server that platform's worker would take its jobs, and
-it sends no real mail."""
-
 EMAIL: Final = "ada@example.com"
 MAIL_SECONDS: Final = 20.0
 
@@ -63,8 +58,9 @@ def main(arguments: list[str]) -> int:
         print(fault, file=sys.stderr)
         return 2
     os.chdir(ROOT)
-    for name in NOT_PASSED_ON:
-        os.environ.pop(name, None)
+    # None of another platform's settings: its worker would take the jobs, and the demo sends no real mail.
+    for name in [name for name in os.environ if name.startswith(PLATFORM_NAMES)]:
+        del os.environ[name]
     folder = Path("var") / "demo"
     shutil.rmtree(folder, ignore_errors=True)
     try:

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shlex
 import signal
 import socket
 import sys
@@ -13,7 +14,16 @@ from types import FrameType
 from typing import Final
 
 import httpx
-from local_platform import PlatformError, any_ended, running_platform, what_ended
+from local_platform import (
+    BIN,
+    PlatformError,
+    Process,
+    any_ended,
+    foreign_redis,
+    running_platform,
+    what_ended,
+    write_private,
+)
 
 API_PORT: Final = int(os.environ.get("JOBS_API_PORT", "8080"))
 NOTIFIER_PORT: Final = int(os.environ.get("NOTIFIER_PORT", "9100"))
@@ -34,7 +44,7 @@ def main() -> int:
     try:
         print("starting", flush=True)
         ports = {"JOBS_API_PORT": API_PORT, "NOTIFIER_PORT": NOTIFIER_PORT}
-        if not os.environ.get("REDIS_URL"):
+        if not foreign_redis(REDIS_PORT):
             ports["the Redis"] = REDIS_PORT
         with (
             only_one(FOLDER, ports),
@@ -46,6 +56,7 @@ def main() -> int:
                 keep_data=True,
                 stop=stop,
             ) as (place, processes),
+            settings_in(FOLDER / "env", place["settings"]) as env,
         ):
             print(f"API        {place['api_url']}   (OpenAPI: {place['api_url']}/schema)")
             print(f"pages      {place['api_url']}/jobs/DOMAIN/JOB_ID   (printed when you submit a job)")
@@ -53,12 +64,15 @@ def main() -> int:
             print(f"Redis      {place['redis_url']}")
             print(f"mails      {place['maildir']}")
             print(f"logs       {place['folder'] / 'logs'}")
-            print(f"\n{what_to_try(place['api_url'])}")
+            print(f"processes  {', '.join(f'{process.name} {process.pid}' for process in processes)}")
+            print(f"\nIn another terminal: . {shlex.quote(shown(env))}   (its settings, and all commands)")
+            print(what_to_try(place["api_url"]))
             print("Ctrl-C stops everything.", flush=True)
             while not stop.wait(0.5):
                 if any_ended(processes):
-                    raise PlatformError(what_ended(processes, ""))
+                    raise PlatformError(what_died(processes))
             print("stopping", flush=True)
+        print(f"stopped; jobs and mails are kept in {shown(FOLDER)}", flush=True)
     except PlatformError as error:
         print(error, file=sys.stderr)
         return 1
@@ -88,6 +102,40 @@ def only_one(folder: Path, ports: Mapping[str, int]) -> Iterator[None]:
                     f"the port {port} ({name}) is taken by another process; nothing was started"
                 )
         yield
+
+
+@contextmanager
+def settings_in(path: Path, settings: Mapping[str, str]) -> Iterator[Path]:
+    """Keep the settings in a file for other terminals while the block runs.
+
+    Nobody else may read it: the key of the mail provider may be among them. Afterwards it is gone.
+    """
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in settings.items()]
+    lines.append(f'export PATH={shlex.quote(str(BIN))}:"$PATH"')
+    # Bash and zsh have a jobs of their own, which goes before any on the PATH.
+    lines += [
+        'if [ -n "${BASH_VERSION:-}" ]; then enable -n jobs; fi',
+        'if [ -n "${ZSH_VERSION:-}" ]; then disable jobs; fi',
+    ]
+    write_private(path, "".join(f"{line}\n" for line in lines))
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def shown(path: Path) -> str:
+    """Return a path as a person types it at the root of the repository."""
+    return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
+
+
+def what_died(processes: list[Process]) -> str:
+    """Say which process has ended and what to do; it is read when everything else is stopped too."""
+    then = "everything is stopped; `make up` starts it again and goes on where it was"
+    for process in processes:
+        if process.how_ended.startswith("was killed"):
+            return f"{process.name} {process.how_ended}; {then}. Its log: {shown(process.log)}"
+    return f"{what_ended(processes, '')}\n{then}"
 
 
 def is_taken(port: int) -> bool:
