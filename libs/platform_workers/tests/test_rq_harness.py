@@ -1,7 +1,11 @@
 """Real workers on a real server: whatever happens to a job's process, it ends in one outcome."""
 
+import itertools
+import os
+import threading
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,6 +16,7 @@ from platform_core.json_values import JsonValue
 from rq import Queue, Worker
 from rq.exceptions import AbandonedJobError
 from rq.job import JobStatus
+from rq.utils import now
 
 from platform_workers.errors import RedisUnavailableError
 from platform_workers.handlers import HandlerRegistry
@@ -48,6 +53,35 @@ def test_each_fate_ends_in_exactly_one_outcome(plant: Plant) -> None:
         assert (record["status"], record.get("error_kind"), record["error"]) == expected[fate], fate
     assert plant.outcomes() == Counter(jobs.values())
     assert plant.redis.keys("shop:jobs:leases:fates") == []
+
+
+def test_a_horse_that_stands_still_before_its_first_step_is_stopped(
+    plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had no process group yet that hears a signal: its worker waited for ever, deaf to SIGTERM."""
+    monkeypatch.setattr("platform_workers.rq_harness.RENEWAL_SECONDS", 1)
+    plant.allow_time(600)
+    stuck, after = plant.submit("go well"), plant.submit("go well")
+    set_group = os.setpgrp
+
+    def stand_still_once() -> None:
+        """What a fork does that has copied a lock in another thread's hand."""
+        if (tmp_path / "stuck").exists():
+            set_group()
+        else:
+            (tmp_path / "stuck").touch()
+            threading.Event().wait()
+
+    # RQ asks about the time when it has begun, and whenever it asks itself whether the limit is over.
+    hours = itertools.count()
+    monkeypatch.setattr("os.setpgrp", stand_still_once)
+    monkeypatch.setattr("rq.worker.worker_classes.now", lambda: now() + timedelta(hours=next(hours)))
+    with plant.worker(burst=True) as process:
+        process.join(PATIENCE)
+        assert process.exitcode == 0
+    assert (plant.record(stuck)["status"], plant.record(stuck)["error"]) == ("failed", DIED)
+    assert plant.record(after)["status"] == "completed"
+    assert plant.outcomes() == Counter([stuck, after])
 
 
 def test_a_killed_attempt_is_tried_again_and_only_the_end_is_told(plant: Plant) -> None:

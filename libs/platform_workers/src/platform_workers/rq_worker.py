@@ -8,7 +8,7 @@ or a kill. A parent that cannot renew, because the job was cancelled or given aw
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from math import inf
 from types import FrameType
@@ -129,6 +129,22 @@ class PlatformWorker(Worker):
         self._platform_log.error("worker.foreign_rq_job", rq_job=job.id, queue=queue.name)
         self.handle_job_failure(job, queue, exc_string="this queue takes attempts of jobs alone")
         PlatformQueue(queue.name, connection=self.connection).intermediate_queue.remove(job.id)
+
+    @override
+    def fork_work_horse(self, job: Job, queue: Queue) -> None:
+        """Fork the horse, into a process group of its own.
+
+        RQ leaves the second half to the horse. One that comes to stand still before it gets there, as a fork
+        does that has copied a lock in another thread's hand, had no group that could be stopped: the worker
+        waited for it without end, and passed over SIGTERM.
+        """
+        fork: Callable[[Job, Queue], None] = super().fork_work_horse
+        fork(job, queue)
+        horse: int = self.horse_pid
+        # One that was faster has ended, or has become another program: it was there, and has its group.
+        # Its id is nobody else's until the worker has waited for it.
+        with suppress(ProcessLookupError, PermissionError):
+            os.setpgid(horse, horse)
 
     @override
     def setup_work_horse_signals(self) -> None:
