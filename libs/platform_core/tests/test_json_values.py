@@ -1,6 +1,9 @@
 """JSON in, JSON out, and the words of every refusal."""
 
+import subprocess
+import sys
 from datetime import date, datetime
+from pathlib import Path
 from typing import Annotated, Literal, NotRequired, TypedDict
 
 import pytest
@@ -200,3 +203,10 @@ def test_a_payload_type_that_cannot_be_decoded_is_refused_at_registration() -> N
 
     with pytest.raises(TypeError):
         PayloadCodec(Either)
+
+
+def test_threads_that_meet_a_type_for_the_first_time_at_once_do_no_harm() -> None:
+    """It was a segmentation fault: two senders of a notifier that had just started."""
+    program = Path(__file__).parent / "first_meeting.py"
+    ended = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")

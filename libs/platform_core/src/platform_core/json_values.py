@@ -6,7 +6,8 @@ input, however broken, raises anything else.
 
 import math
 import re
-from typing import Generic, TypeAlias, TypeVar
+import threading
+from typing import Final, Generic, TypeAlias, TypeVar
 
 import msgspec
 
@@ -24,6 +25,23 @@ MAX_DEPTH = 100
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
+_LEARNED: Final[set[object]] = set()
+_LEARNING: Final = threading.Lock()
+
+
+def _learn(target: type[object]) -> None:
+    """Have msgspec look at a type, for the first time and by one thread alone.
+
+    It keeps what it finds with the type while it is still looking. A second thread that met the half of it
+    brought the whole process down (segmentation fault, msgspec 0.22 on CPython 3.11).
+
+    Raises:
+        TypeError: the type has a field that JSON cannot be decoded into.
+    """
+    with _LEARNING:
+        msgspec.json.Decoder(target)
+        _LEARNED.add(target)
+
 
 class PayloadCodec(Generic[T]):
     """Turns a JSON value into one payload TypedDict; the handler registry keeps one for each job type."""
@@ -38,7 +56,7 @@ class PayloadCodec(Generic[T]):
             TypeError: the type has a field that JSON cannot be decoded into; found here, at registration,
                 and not at the first job.
         """
-        msgspec.json.Decoder(payload_type)
+        _learn(payload_type)
         self.payload_type = payload_type
 
     def decode(self, value: JsonValue, root: str = "$.payload") -> T:
@@ -105,6 +123,8 @@ def convert_as(value: JsonValue, target: type[T], root: str = "$") -> T:
     Raises:
         DecodeError: the value does not have the declared shape.
     """
+    if target not in _LEARNED:
+        _learn(target)
     try:
         return msgspec.convert(value, target, strict=True)
     except msgspec.ValidationError as error:
