@@ -45,6 +45,7 @@ def api_page() -> str:
             "files": {
                 "counts": {"queued": 1, "processing": 0, "completed": 0, "failed": 0, "cancelled": 0},
                 "recent": {"completed": 0, "failed": 0, "cancelled": 0},
+                "abandoned": 0,
             }
         },
     }
@@ -127,8 +128,8 @@ def alert_names() -> list[str]:
 
 
 def test_there_is_an_expression_for_each_alert_and_each_panel() -> None:
-    assert len(alert_names()) == 16 + 6
-    assert len(expressions()) >= 16 + 6 + 17 + 16
+    assert len(alert_names()) == 16 + 7
+    assert len(expressions()) >= 16 + 7 + 17 + 16
     assert all(_METRIC.search(expression) for expression in expressions())
 
 

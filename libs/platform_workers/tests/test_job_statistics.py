@@ -18,6 +18,7 @@ from platform_workers.handlers import HandlerRegistry
 from platform_workers.job_context import JobContext, make_job_context
 from platform_workers.job_record_store import JobRecordStore
 from platform_workers.job_statistics import (
+    ABANDONED_AFTER,
     RECENT,
     WINDOWS,
     JobStatistics,
@@ -345,10 +346,12 @@ def test_the_totals_are_those_of_each_domain(redis: RedisClient) -> None:
         SHOP: {
             "counts": {**ZERO, "queued": 1, "failed": 1},
             "recent": {"completed": 0, "failed": 1, "cancelled": 0},
+            "abandoned": 0,
         },
         TURKIC: {
             "counts": {**ZERO, "completed": 1},
             "recent": {"completed": 1, "failed": 0, "cancelled": 0},
+            "abandoned": 0,
         },
     }
 
@@ -364,3 +367,23 @@ def test_what_ended_longer_ago_is_not_recent(redis: RedisClient) -> None:
     assert failed(NOON + RECENT - timedelta(seconds=1)) == (1, 1)
     assert failed(NOON + RECENT) == (1, 0)
     assert failed(NOON - timedelta(minutes=1)) == (1, 0)
+
+
+def test_jobs_whose_worker_is_silent_are_counted_until_they_are_settled(redis: RedisClient) -> None:
+    """They are `processing` and in no queue: no other figure tells that nobody works on them."""
+    store_at(redis, NOON).save(make_record("job-1"))
+    store_at(redis, NOON, TURKIC).save(make_record("job-1"))
+    now = datetime.now(UTC)
+
+    def lease(queue: str, job_id: str, ended: timedelta) -> None:
+        redis.zadd(f"{SHOP}:jobs:leases:{queue}", {job_id: float(to_millis(now - ended))})
+
+    redis.sadd("rq:queues", "rq:queue:default", "rq:queue:default:low", "rq:queue:gpu:low")
+    lease("default", "gone", ABANDONED_AFTER + timedelta(seconds=1))
+    lease("default", "about to be settled", timedelta(seconds=1))
+    lease("default", "running", timedelta(seconds=-40))
+    lease("gpu", "gone, and of low priority", timedelta(days=1))
+
+    # The other figures are of the caller's time, this one is not.
+    totals = read_job_totals(redis, now=NOON)
+    assert {domain: found["abandoned"] for domain, found in totals.items()} == {SHOP: 2, TURKIC: 0}

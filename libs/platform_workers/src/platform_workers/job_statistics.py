@@ -36,6 +36,9 @@ PERCENTILES: Final = (0.50, 0.95, 0.99)
 RECENT: Final = timedelta(minutes=15)
 """What counts as a short while ago: so many whole minutes, of which the present one is the last."""
 
+ABANDONED_AFTER: Final = timedelta(seconds=10)
+"""A worker that lives settles a job within some seconds after its lease has ended."""
+
 
 class _Steps(TypedDict):
     """How a window is cut: so many steps, each of so many buckets."""
@@ -116,10 +119,13 @@ class JobTotals(TypedDict):
     Attributes:
         counts: How many jobs have each status now.
         recent: How many reached each outcome within `RECENT`.
+        abandoned: How many run under a lease that ended `ABANDONED_AFTER` ago or earlier, by the Redis
+            server's clock: their worker is silent, and no other one has settled them.
     """
 
     counts: StatusCounts
     recent: FinishedCounts
+    abandoned: int
 
 
 def read_job_totals(redis: RedisClient, *, now: datetime) -> dict[str, JobTotals]:
@@ -134,7 +140,8 @@ def read_job_totals(redis: RedisClient, *, now: datetime) -> dict[str, JobTotals
     """
     minute = timedelta(minutes=1)
     last = to_millis(now) // (minute // timedelta(milliseconds=1))
-    args = [str(last - RECENT // minute + 1), str(last)]
+    patience = ABANDONED_AFTER // timedelta(milliseconds=1)
+    args = [str(last - RECENT // minute + 1), str(last), str(patience)]
     reply = redis.run_script({"script": JOB_TOTALS, "keys": [], "args": args})
     numbers = {
         (domain, kind, name): int(number)
@@ -148,6 +155,7 @@ def read_job_totals(redis: RedisClient, *, now: datetime) -> dict[str, JobTotals
                 "failed": numbers[domain, "recent", "failed"],
                 "cancelled": numbers[domain, "recent", "cancelled"],
             },
+            "abandoned": numbers[domain, "abandoned", ""],
         }
         for domain in sorted(set(reply[::4]))
     }

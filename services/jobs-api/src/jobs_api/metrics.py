@@ -150,10 +150,16 @@ def _job_gauges(figures: Figures) -> list[GaugeMetricFamily]:
         "Jobs that ended within 15 minutes, by outcome.",
         labels=["domain", "outcome"],
     )
+    abandoned = GaugeMetricFamily(
+        "jobs_api_jobs_abandoned",
+        "Jobs whose worker is silent, and that no other worker has taken over.",
+        labels=["domain"],
+    )
     for domain, totals in figures["jobs"].items():
+        abandoned.add_metric([domain], totals["abandoned"])
         for status, number in totals["counts"].items():
             jobs.add_metric([domain, status], number)
         recent.add_metric([domain, "completed"], totals["recent"]["completed"])
         recent.add_metric([domain, "failed"], totals["recent"]["failed"])
         recent.add_metric([domain, "cancelled"], totals["recent"]["cancelled"])
-    return [jobs, recent]
+    return [jobs, recent, abandoned]

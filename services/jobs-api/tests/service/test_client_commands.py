@@ -125,6 +125,21 @@ def test_show_says_that_nobody_serves_the_queue(
     assert "waiting" not in capsys.readouterr().out
 
 
+def test_show_says_that_the_worker_is_gone(
+    service: Service, redis: RedisClient, environ: Mapping[str, str], capsys: Captured
+) -> None:
+    job_id = submit(service)
+    context_of(service, job_id).publish_started()
+    redis.hset(f"files:job:{job_id}", {"locked_until": "2999-01-01T00:00:00+00:00"})
+    run(["show", job_id], environ)
+    assert "stopped answering" not in capsys.readouterr().out
+    redis.hset(f"files:job:{job_id}", {"locked_until": "2026-01-02T12:00:00+00:00"})
+    run(["show", job_id], environ)
+    out = " ".join(capsys.readouterr().out.split())
+    assert "waiting its worker has stopped answering;" in out
+    assert "if it has an attempt left; no worker serves the queue files" in out
+
+
 def test_show_json_is_the_record(service: Service, environ: Mapping[str, str], capsys: Captured) -> None:
     job_id = submit(service)
     assert run(["show", job_id, "--json"], environ) == 0

@@ -109,9 +109,13 @@ def test_queues_workers_and_jobs_are_shown(service: Service, redis: RedisClient)
     assert oldest > 3600
     assert value_of(service, 'jobs_api_workers{queue="files",state="busy"}') == 1
     assert value_of(service, 'jobs_api_jobs{domain="files",status="queued"}') == 2
+    redis.sadd("rq:queues", "rq:queue:files")
+    redis.zadd("files:jobs:leases:files", {job_id: 1.0})
+    assert value_of(service, 'jobs_api_jobs_abandoned{domain="files"}') == 1
     context = context_of(service, job_id)
     context.publish_started()
     context.publish_failed("system", "bad luck")
+    assert value_of(service, 'jobs_api_jobs_abandoned{domain="files"}') == 0
     assert value_of(service, 'jobs_api_jobs{domain="files",status="failed"}') == 1
     assert value_of(service, 'jobs_api_jobs_recently_ended{domain="files",outcome="failed"}') == 1
 

@@ -96,4 +96,23 @@ def test_the_page_says_nothing_of_workers_while_they_are_not_needed(service: Ser
     context_of(service, running).publish_started()
     page = service["http"].get(f"/jobs/files/{running}").text
     assert "No worker serves" not in page
-    assert " data-waits" not in page
+    assert "stopped answering" not in page
+
+
+def test_the_page_says_that_the_worker_is_gone(service: Service, redis: RedisClient) -> None:
+    """It said `Running`, and how far, for as long as no other worker came."""
+    job_id = submit(service)
+    context_of(service, job_id).publish_started()
+    # The script looks again now and then: a worker that dies is no event of the job.
+    assert " data-waits>" in service["http"].get(f"/jobs/files/{job_id}").text
+    redis.hset(f"files:job:{job_id}", {"locked_until": "2999-01-01T00:00:00+00:00"})
+    assert "stopped answering" not in service["http"].get(f"/jobs/files/{job_id}").text
+    redis.hset(f"files:job:{job_id}", {"locked_until": "2026-01-02T12:00:00+00:00"})
+    page = service["http"].get(f"/jobs/files/{job_id}").text
+    assert "Its worker has stopped answering." in page
+    assert "No worker serves the queue files." in page
+    assert "Waiting for a worker" in page
+    begin_worker(redis, "files", "files:low")
+    page = service["http"].get(f"/jobs/files/{job_id}").text
+    assert "Its worker has stopped answering." in page
+    assert "No worker serves" not in page

@@ -28,6 +28,7 @@ class Job(TypedDict):
     finished_at: NotRequired[str]
     run_after: NotRequired[str]
     locked_by: NotRequired[str]
+    locked_until: NotRequired[str]
     result_id: NotRequired[str]
     result_bytes: NotRequired[int]
     error_kind: NotRequired[ErrorKind]

@@ -12,7 +12,7 @@ from jobs_api.client.arguments import add_json
 from jobs_api.client.command import Command
 from jobs_api.client.documents import Job
 from jobs_api.client.exit_codes import EXIT_OK
-from jobs_api.client.queues import queue_of, queue_words
+from jobs_api.client.queues import ABANDONED_WORDS, is_abandoned, queue_of, queue_words
 from jobs_api.client.references import Reference, add_job, looking_for, name_of
 from jobs_api.client.session import Session
 from jobs_api.client.statuses import status_text
@@ -48,8 +48,10 @@ def _show(api: JobsApi, terminal: Terminal, parsed: Arguments) -> None:
     else:
         job = api.job(domain, job_id)
         queue = queue_of(api, job, terminal["clock"])
-        waiting = "" if queue is None or queue["workers"] > 0 else queue_words(queue)
-        print_facts(terminal["out"], _facts(job, waiting, api.page_url(domain, job_id)))
+        waiting = [ABANDONED_WORDS] if is_abandoned(job, terminal["clock"]) else []
+        if queue is not None and queue["workers"] == 0:
+            waiting.append(queue_words(queue))
+        print_facts(terminal["out"], _facts(job, "; ".join(waiting), api.page_url(domain, job_id)))
 
 
 def _facts(job: Job, waiting: str, page: str) -> Mapping[str, Text | str]:

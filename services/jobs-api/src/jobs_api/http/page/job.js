@@ -74,7 +74,7 @@
     if (document.querySelector("main").dataset.events) listen();
   };
   listen();
-  // A worker that comes or goes is no event of the job: while it waits the page looks now and then.
+  // A worker that comes or goes is no event of the job: until its outcome the page looks now and then.
   setInterval(() => {
     if ("waits" in document.querySelector("main").dataset) refresh().catch(() => {});
   }, 15000);

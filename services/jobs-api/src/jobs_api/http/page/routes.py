@@ -18,7 +18,7 @@ from jobs_api.http.page.rendering import JobLinks, render_job_page
 from jobs_api.http.page.words import LogLine, page_words
 from jobs_api.http.services import Services
 from jobs_api.object_store import FileMissingError, FileStore, ObjectStoreError
-from jobs_api.waiting import unserved_queue
+from jobs_api.waiting import is_abandoned, unserved_queue
 
 
 def page_routes(services: Services) -> Router:
@@ -42,7 +42,8 @@ def page_routes(services: Services) -> Router:
         log = [_log_line(line) for line in records.log_lines(domain, job_id)]
         links = _links(files, found["domain"], record)
         signed_in = caller_of(request).signed_in
-        words = page_words(record, unserved_queue(redis, record, clock.now()))
+        now = clock.now()
+        words = page_words(record, unserved_queue(redis, record, now), abandoned=is_abandoned(record, now))
         text = render_job_page(words, links, _file_name(files, record), log, signed_in=signed_in)
         return html_answer(text, 200)
 

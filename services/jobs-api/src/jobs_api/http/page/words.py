@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Final, Literal, NamedTuple, TypeAlias, TypedDict
 
 from platform_core.clock import to_iso
-from platform_core.job_types import JobRecord, JobStatusLiteral
+from platform_core.job_types import JobRecord, JobStatusLiteral, is_outcome
 from platform_notify.plain_words import human_duration, human_size, human_time
 
 Tone: TypeAlias = Literal["calm", "good", "bad"]
@@ -15,6 +15,10 @@ CANCELLED_ADVICE: Final = "It was stopped on request, before it was done. It can
 RETRY_ADVICE: Final = "It will be tried again by itself."
 LATER_ADVICE: Final = "It begins at the time below, or as soon as a worker is free after it."
 UNSERVED_ADVICE: Final = "No worker serves the queue {}. It begins when whoever runs this service starts one."
+ABANDONED_ADVICE: Final = (
+    "Its worker has stopped answering. The job is tried again when a worker takes over, "
+    "if it has an attempt left."
+)
 QUEUED_ADVICE: Final = "It begins as soon as a worker is free. You can close this page; the job goes on."
 
 _BADGES: Final[dict[JobStatusLiteral, tuple[str, Tone]]] = {
@@ -52,7 +56,7 @@ class PageWords(TypedDict):
         heading: what kind of job it is.
         percent: how far it is, 0 to 100.
         running: whether a worker is at it now, so that a bar makes sense.
-        waits: whether it waits for a worker.
+        waits: whether it may come to wait for a worker, or for another one, without an event.
         step: what it is doing.
         outcome: what came out, in a few words; empty until it is done.
         error: why it failed, or why the last attempt did; empty for none.
@@ -75,26 +79,31 @@ class PageWords(TypedDict):
     facts: list[Fact]
 
 
-def page_words(record: JobRecord, unserved: str | None) -> PageWords:
+def page_words(record: JobRecord, unserved: str | None, *, abandoned: bool) -> PageWords:
     """Return what the page says of a job.
 
     Args:
         record: the job.
         unserved: the queue in which it waits, if no worker serves it.
+        abandoned: whether its worker is silent.
     """
     status = record["status"]
-    badge, tone = _BADGES[status]
+    badge, tone = _BADGES["queued" if abandoned else status]
+    advice = ABANDONED_ADVICE if abandoned else _advice(record)
+    if unserved is not None:
+        nobody = UNSERVED_ADVICE.format(unserved)
+        advice = f"{advice} {nobody}" if abandoned else nobody
     return {
         "badge": badge,
         "tone": tone,
         "heading": record["job_type"] or "Job",
         "percent": record["progress"],
         "running": status == "processing",
-        "waits": status == "queued",
+        "waits": not is_outcome(status),
         "step": record["message"] or "",
         "outcome": (record["message"] or "") if status == "completed" else "",
         "error": "" if status in {"completed", "cancelled"} else record["error"] or "",
-        "advice": _advice(record) if unserved is None else UNSERVED_ADVICE.format(unserved),
+        "advice": advice,
         "size": human_size(record["result_bytes"]) if "result_bytes" in record else "",
         "facts": _facts(record),
     }
