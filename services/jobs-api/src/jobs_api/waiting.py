@@ -31,7 +31,7 @@ def queue_of(redis: RedisClient, record: JobRecord, now: datetime) -> QueueState
 
 def is_abandoned(record: JobRecord, now: datetime) -> bool:
     """Return whether a job's worker is silent, and no other one has taken the job over."""
-    return record["status"] == "processing" and record.get("locked_until", now) + ABANDONED_AFTER < now
+    return record["status"] == "processing" and record.get("locked_until", now) < now - ABANDONED_AFTER
 
 
 def unserved_queue(redis: RedisClient, record: JobRecord, now: datetime) -> str | None:

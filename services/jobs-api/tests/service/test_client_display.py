@@ -69,6 +69,7 @@ UNSERVED: Update = {
     "kind": "queue",
     "queue": {"queue": "files\x1b[31m", "workers": 0, "text": '{"queue":"files","workers":0}'},
 }
+ABANDONED: Update = {"kind": "abandoned", "text": '{"status":"processing"}'}
 SERVED: Update = {"kind": "queue", "queue": {"queue": "files", "workers": 2, "text": "{}"}}
 
 
@@ -146,6 +147,7 @@ def test_each_bar_update_changes_its_words() -> None:
         (HALF, "half"),
         (LOST, "trying again"),
         (UNSERVED, "no worker serves the queue files"),
+        (ABANDONED, "its worker has stopped answering"),
         (STARTED, "queue files"),
         (METRICS, "digits"),
     ]:
@@ -157,11 +159,12 @@ def test_each_bar_update_changes_its_words() -> None:
 
 def test_a_program_gets_each_event_as_it_was_sent() -> None:
     lines: list[str] = []
-    shown(JsonDisplay(lines.append), [state("queued"), UNSERVED, METRICS, LOST])
+    shown(JsonDisplay(lines.append), [state("queued"), UNSERVED, ABANDONED, METRICS, LOST])
     best = '{"type":"digits.metrics.best.v1","job_id":"j","user_id":1,"model_id":"m","epoch":1,"val_acc":0.5}'
     assert lines == [
         '{"event":"state","data":{}}\n',
         '{"event":"queue","data":{"queue":"files","workers":0}}\n',
+        '{"event":"abandoned","data":{"status":"processing"}}\n',
         f'{{"event":"metrics","data":{best}}}\n',
     ]
 
@@ -172,3 +175,12 @@ def test_a_queue_that_nobody_serves_is_told_in_words() -> None:
         "queued      no worker serves the queue files [31m",
         "queued      a worker serves the queue files now",
     ]
+
+
+def test_a_worker_that_is_gone_is_told_in_words_and_so_is_the_next_one() -> None:
+    lines = lines_for([state("processing"), ABANDONED, state("processing")])
+    assert lines[1] == (
+        "waiting     its worker has stopped answering; the job is tried again when a worker takes over, "
+        "if it has an attempt left"
+    )
+    assert lines[2] == lines[0]

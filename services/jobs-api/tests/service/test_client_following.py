@@ -1,6 +1,7 @@
 """Reading a stream of events, and following a job across lost connections."""
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 
 import httpx
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from platform_core.job_events import encode_job_event, job_domain, make_started_event
 from platform_core.json_values import JsonValue, encode_json
 from platform_workers.testing import FakeClock
+from typing_extensions import override
 
 from jobs_api.client.api import JobsApi
 from jobs_api.client.connection import Connection
@@ -50,13 +52,15 @@ def stream_of(text: str) -> httpx.Response:
     return httpx.Response(200, text=text, headers={"Content-Type": "text/event-stream; charset=utf-8"})
 
 
-def api_that(answers: list[httpx.Response | Exception], workers: Sequence[int] = ()) -> JobsApi:
-    """Return an API that gives these answers, one a request; and how many workers serve the job's queue.
+def api_that(
+    answers: list[httpx.Response | Exception], workers: Sequence[int] = (), records: Sequence[str] = ()
+) -> JobsApi:
+    """Return an API that gives these answers, one a request; who serves the job's queue; its record.
 
     Asked for the queue more often it says 404, as one does that is older than the question.
     """
     left: Iterator[httpx.Response | Exception] = iter(answers)
-    counts = iter(workers)
+    counts, texts = iter(workers), iter(records)
 
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path.endswith("/queue"):
@@ -64,6 +68,9 @@ def api_that(answers: list[httpx.Response | Exception], workers: Sequence[int] =
             if count is None:
                 return httpx.Response(404, json={"detail": "There is nothing at this address."})
             return httpx.Response(200, json={"queue": "files", "waiting": 1, "workers": count})
+        if request.url.path.endswith("/j"):
+            text = next(texts, None)
+            return httpx.Response(503) if text is None else httpx.Response(200, text=text)
         given_answer = next(left)
         if isinstance(given_answer, Exception):
             raise given_answer
@@ -230,3 +237,41 @@ def test_a_job_that_has_started_waits_no_longer() -> None:
     api = api_that([stream_of(began + stream(("state", state("completed"))).text)], [1, 0])
     updates = list(follow(api, "files", "j", wait=lambda _: None, clock=CLOCK))
     assert kinds(updates) == ["state", "event", "state"]
+
+
+def test_a_worker_that_goes_silent_is_told_once_each_time() -> None:
+    """A worker that was killed says nothing: `processing  68 %` stayed the last line."""
+    alive = state("processing", locked_until="2026-01-02T12:00:45+00:00")
+    settling = state("processing", locked_until="2026-01-02T11:59:50+00:00")
+    gone = state("processing", locked_until="2026-01-02T11:59:49+00:00")
+    text = f"event: started\ndata: {STARTED}\n\n" + ": still here\n\n" * 8
+    end = stream(("state", state("completed"))).text
+    # One that waits is asked for its queue alone.
+    records = [alive, settling, gone, gone, alive, gone, state("queued")]
+    api = api_that([stream_of(text + end)], [0, 0, 0, 0, 0], records)
+    updates = list(follow(api, "files", "j", wait=lambda _: None, clock=CLOCK))
+    assert kinds(updates) == ["event", "abandoned", "queue", "abandoned", "state"]
+    assert [update["text"] for update in updates if update["kind"] == "abandoned"] == [gone, gone]
+
+
+def test_a_worker_that_is_gone_is_told_from_the_first_state_on() -> None:
+    gone = state("processing", locked_until="2026-01-02T11:59:49+00:00")
+    api = api_that([stream(("state", gone), ("state", state("completed")))], [0])
+    updates = list(follow(api, "files", "j", wait=lambda _: None, clock=CLOCK))
+    assert kinds(updates) == ["state", "abandoned", "queue", "state"]
+
+
+def test_of_a_record_that_cannot_be_read_nothing_is_said() -> None:
+    """The lease was that of a minute ago: its worker may have renewed it since."""
+
+    class Passing(FakeClock):
+        @override
+        def now(self) -> datetime:
+            self.advance(30)
+            return super().now()
+
+    alive = state("processing", locked_until="2026-01-02T12:00:45+00:00")
+    text = f"event: state\ndata: {alive}\n\n" + ": still here\n\n" * 3
+    api = api_that([stream_of(text + stream(("state", state("completed"))).text)])
+    updates = list(follow(api, "files", "j", wait=lambda _: None, clock=Passing()))
+    assert kinds(updates) == ["state", "state"]

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from jobs_api.client.documents import Job
 from jobs_api.client.following import Update
-from jobs_api.client.queues import queue_words
+from jobs_api.client.queues import ABANDONED_WORDS, queue_words
 from jobs_api.client.terminal import spinner_name
 from jobs_api.client.words import visible
 
@@ -68,6 +68,8 @@ class LineDisplay:
             self._write("waiting", "the connection is gone; trying again")
         elif update["kind"] == "queue":
             self._write("queued", queue_words(update["queue"]))
+        elif update["kind"] == "abandoned":
+            self._write("waiting", ABANDONED_WORDS)
         elif update["job"]["status"] != self._last:
             self._write(*state_line(update["job"]))
 
@@ -115,6 +117,8 @@ class BarDisplay:
             self._move(None, "the connection is gone; trying again")
         elif update["kind"] == "queue":
             self._move(None, queue_words(update["queue"]))
+        elif update["kind"] == "abandoned":
+            self._move(None, ABANDONED_WORDS)
         elif update["kind"] == "state":
             job = update["job"]
             self._move(job["progress"], visible(job["message"] or job["status"]))
@@ -154,6 +158,8 @@ class JsonDisplay:
         """Write one line; a lost connection is nothing that a program needs to know."""
         if update["kind"] == "queue":
             self._write_line("queue", update["queue"]["text"])
+        elif update["kind"] == "abandoned":
+            self._write_line("abandoned", update["text"])
         elif update["kind"] != "lost":
             self._write_line(update["name"] if update["kind"] == "event" else "state", update["text"])
 

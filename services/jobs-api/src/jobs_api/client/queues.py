@@ -53,7 +53,7 @@ def queue_of(api: JobsApi, job: Job, clock: Clock) -> QueueReport | None:
 def is_abandoned(job: Job, clock: Clock) -> bool:
     """Return whether a job's worker is silent, and no other one has taken the job over."""
     locked_until = parse_moment(job.get("locked_until", "")) if job["status"] == "processing" else None
-    return locked_until is not None and locked_until + ABANDONED_AFTER < clock.now()
+    return locked_until is not None and locked_until < clock.now() - ABANDONED_AFTER
 
 
 def queue_words(queue: Queue) -> str:
