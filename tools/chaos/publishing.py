@@ -1,9 +1,7 @@
 """Hands in the jobs of a run whatever happens to Redis meanwhile, and knows which ones it acknowledged."""
 
-import threading
 from collections.abc import Callable, Sequence
 
-from platform_core.clock import SystemClock
 from platform_core.job_events import default_events_channel
 from platform_core.job_types import JobRecord
 from platform_workers.errors import JobExistsError, RedisUnavailableError, TransitionRefusedError
@@ -13,7 +11,9 @@ from platform_workers.job_record_store import JobRecordStore
 from platform_workers.job_store import raise_if_exists
 from platform_workers.redis import RedisClient
 from platform_workers.submission import JobSubmitter
+from typing_extensions import override
 
+from chaos.handing_in import HandsIn
 from chaos.jobs import (
     CHAOS,
     JOB_TYPE,
@@ -26,11 +26,8 @@ from chaos.jobs import (
     payload_of,
 )
 
-# Bound to a name of its own: whatever ends the publisher belongs into the report.
-_ANYTHING: type[Exception] = Exception
 
-
-class Publisher:
+class Publisher(HandsIn):
     """Hands in the jobs at their time; a step that got no answer is made again under the same id.
 
     Those that go over HTTP are left to others.
@@ -42,38 +39,15 @@ class Publisher:
     """
 
     def __init__(self, redis: RedisClient, jobs: Sequence[PlannedJob]) -> None:
-        self.acknowledged: set[str] = set()
-        self.fault = ""
+        super().__init__("publisher", [job for job in jobs if job["way"] != "http"])
         self._redis = redis
-        self._jobs = [job for job in jobs if job["way"] != "http"]
         self._store = JobRecordStore(redis=redis, domain=CHAOS)
-        self._clock = SystemClock()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
 
-    def start(self) -> None:
-        """Begin, on a thread of its own."""
-        self._thread.start()
-
-    def is_alive(self) -> bool:
-        """Tell whether there is still something to hand in."""
-        return self._thread.is_alive()
-
-    def stop(self) -> None:
-        """Stop early."""
-        self._stop.set()
-
-    def _run(self) -> None:
-        started = self._clock.monotonic()
-        try:
-            for job in self._jobs:
-                if self._stop.wait(max(0.0, started + job["at"] - self._clock.monotonic())):
-                    return
-                for step in self._steps(job):
-                    self._insist(step)
-                self.acknowledged.add(job["job_id"])
-        except _ANYTHING as error:
-            self.fault = f"{type(error).__name__}: {error}"
+    @override
+    def _hand_in(self, number: int, job: PlannedJob) -> None:
+        for step in self._steps(job):
+            self._insist(step)
+        self.acknowledged.add(job["job_id"])
 
     def _insist(self, step: Callable[[], object]) -> None:
         while not self._stop.is_set():

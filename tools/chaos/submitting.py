@@ -1,13 +1,13 @@
 """Hands in jobs over HTTP under idempotency keys, whatever happens to the API and to Redis meanwhile."""
 
-import threading
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from platform_core.clock import SystemClock
 from platform_core.json_values import JsonObject
+from typing_extensions import override
 
 from chaos.api_calls import Answer, ApiCaller
+from chaos.handing_in import HandsIn
 from chaos.jobs import FILES, USER_ID, PlannedJob, context_of, notifications_of
 
 PAUSE_SECONDS: Final = 0.2
@@ -26,11 +26,8 @@ AGAIN: Final = 200
 _SMALL: Final = b"name,age\nAda,36\nGrace,85\n"
 _LARGE: Final = b"name,age\n" + b"".join(b"person %d,%d\n" % (n, n % 90) for n in range(150_000))
 
-# Bound to a name of its own: whatever ends the thread belongs into the report.
-_ANYTHING: type[Exception] = Exception
 
-
-class HttpSubmitter:
+class HttpSubmitter(HandsIn):
     """Hands in every job of the domain `files` at its time; a request that got no answer is repeated.
 
     Attributes:
@@ -41,44 +38,18 @@ class HttpSubmitter:
     """
 
     def __init__(self, api: ApiCaller, jobs: Sequence[PlannedJob]) -> None:
-        self.acknowledged: set[str] = set()
+        super().__init__("submitter", [job for job in jobs if job["way"] == "http"])
         self.repeated = 0
         self.broken: list[str] = []
-        self.fault = ""
         self._api = api
-        self._jobs = [job for job in jobs if job["way"] == "http"]
         self._files: Mapping[str, str] = {}
-        self._clock = SystemClock()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="submitter", daemon=True)
 
     def upload(self) -> None:
         """Upload the files that the jobs are about; before anything is killed."""
         if self._jobs:
             self._files = {name: self._api.upload(name, text) for name, text in _FILES.items()}
 
-    def start(self) -> None:
-        """Begin, on a thread of its own."""
-        self._thread.start()
-
-    def is_alive(self) -> bool:
-        """Tell whether there is still something to hand in."""
-        return self._thread.is_alive()
-
-    def stop(self) -> None:
-        """Stop early."""
-        self._stop.set()
-
-    def _run(self) -> None:
-        started = self._clock.monotonic()
-        try:
-            for number, job in enumerate(self._jobs):
-                if self._stop.wait(max(0.0, started + job["at"] - self._clock.monotonic())):
-                    return
-                self._hand_in(number, job)
-        except _ANYTHING as error:
-            self.fault = f"{type(error).__name__}: {error}"
-
+    @override
     def _hand_in(self, number: int, job: PlannedJob) -> None:
         body = self._body(job)
         answer, lost = self._insist(job, body)

@@ -80,16 +80,7 @@ class AttemptRunner:
             self._logger.warning("worker.outcome_refused", job_id=job_id, reason=str(error))
 
     def settle_dead(self, job_id: str, run: int, attempt: int, reason: str, *, at_once: bool = False) -> None:
-        """Give an attempt whose process has ended its next attempt or its failure, if it has none yet.
-
-        Args:
-            job_id: The job.
-            run: The run of the job.
-            attempt: The attempt.
-            reason: What is said of it.
-            at_once: True for a next attempt without a pause: the pause is kept by the engine's scheduler,
-                which may have died with the worker.
-        """
+        """Settle an attempt whose process has ended; see `AttemptSettlement.settle_dead`."""
         self._settlement.settle_dead(job_id, run, attempt, reason, at_once=at_once)
 
     def renew(self, job_id: str, run: int, attempt: int) -> bool:
