@@ -15,14 +15,16 @@ import pytest
 from platform_core.errors import JobUserError
 from platform_core.job_events import JobDomain, decode_job_event, default_events_channel
 from platform_core.job_types import JobPriority, JobRecord
+from rq.executions import Execution
+from rq.job import Job
 
 from platform_workers.errors import JobCancelledError
 from platform_workers.handlers import HandlerRegistry, JobResult, JobRun
 from platform_workers.job_queue import RqJobQueue
 from platform_workers.job_record_store import JobRecordStore
-from platform_workers.rq_harness import WorkerConfig, run_rq_worker
+from platform_workers.rq_harness import PlatformWorker, WorkerConfig, make_worker, run_rq_worker
 from platform_workers.submission import JobSubmitter
-from platform_workers.testing import EmbeddedRedis
+from platform_workers.testing import EmbeddedRedis, FakeClock, FakeLogger
 
 QUEUE = "fates"
 
@@ -170,6 +172,15 @@ class Plant:
             "registry": self.registry,
             "burst": burst,
         }
+
+    def taken(self, job_id: str) -> tuple[PlatformWorker, Job, Execution]:
+        """Return a worker of this process that has taken a job's first attempt and begun nothing."""
+        worker = make_worker(self.config(), redis=self.redis, clock=FakeClock(), logger=FakeLogger())
+        register: Callable[[], None] = worker.register_birth
+        register()
+        job = worker.queues[0].fetch_job(f"{self.domain}-{job_id}-1-1")
+        assert job is not None
+        return worker, job, worker.prepare_execution(job)
 
     @contextmanager
     def worker(self, *, burst: bool = False) -> Iterator[multiprocessing.context.ForkProcess]:

@@ -60,12 +60,7 @@ def test_a_running_job_stops_within_five_seconds(plant: Plant, monkeypatch: pyte
     and the tests with real processes show that it stops at all.
     """
     job_id = plant.submit("go well")
-    worker = make_worker(plant.config(), redis=plant.redis, clock=FakeClock(), logger=FakeLogger())
-    register: Callable[[], None] = worker.register_birth
-    register()
-    job = worker.queues[0].fetch_job(f"shop-{job_id}-1-1")
-    assert job is not None
-    execution = worker.prepare_execution(job)
+    worker, job, execution = plant.taken(job_id)
     plant.store.save({**make_record(job_id, "processing"), "locked_by": f"{worker.name}:1:1"})
     signals: list[int] = []
     monkeypatch.setattr("platform_workers.horse.Timer", RecordedTimer)

@@ -465,12 +465,7 @@ def test_a_job_in_another_domains_queue_is_failed_not_left_waiting(plant: Plant)
 
 def test_a_worker_whose_lease_is_lost_stops_its_horse(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     job_id = plant.submit("go well")
-    worker = make_worker(plant.config(), redis=plant.redis, clock=FakeClock(), logger=FakeLogger())
-    register: Callable[[], None] = worker.register_birth
-    register()
-    job = worker.queues[0].fetch_job(f"shop-{job_id}-1-1")
-    assert job is not None
-    execution = worker.prepare_execution(job)
+    worker, job, execution = plant.taken(job_id)
     plant.store.save({**make_record(job_id, "processing"), "locked_by": "another worker"})
     killed: list[bool] = []
     monkeypatch.setattr(worker, "kill_horse", lambda: killed.append(True))
