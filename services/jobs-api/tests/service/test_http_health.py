@@ -2,6 +2,7 @@
 
 import socket
 from pathlib import Path
+from time import perf_counter
 
 import pytest
 from fakeredis import FakeServer
@@ -69,7 +70,10 @@ def test_a_redis_that_is_silent_is_not_waited_for_long(
     with socket.create_server(("127.0.0.1", 0)) as silent:
         environ = {"REDIS_URL": "redis://{}:{}".format(*silent.getsockname())}
         with TestClient(wiring.build_api(read_api_settings(environ, tmp_path))["app"]) as client:
+            asked = perf_counter()
             answer = client.get("/v1/jobs/files/x")
+            waited = perf_counter() - asked
+    assert waited < 20, "half a minute is how long other programs wait"
     assert answer.status_code == 503
     assert json_of(answer)["type"] == "urn:jobs-api:redis-away"
 
